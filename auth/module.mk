@@ -1,0 +1,2 @@
+# Sources of auth, in the order of reading.
+auth_SRC :=

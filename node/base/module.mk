@@ -1,0 +1,2 @@
+# Sources of node/base, in the order of reading.
+base_SRC :=

@@ -1,0 +1,2 @@
+# Sources of node, in the order of reading.
+node_SRC :=

@@ -1,0 +1,2 @@
+# Sources of proto, in the order of reading.
+proto_SRC :=

@@ -1,0 +1,2 @@
+# Sources of storage, in the order of reading.
+storage_SRC :=

@@ -1,0 +1,2 @@
+# Sources of sync, in the order of reading.
+sync_SRC :=
