@@ -1,0 +1,211 @@
+#ifndef DUET_STORAGE_STORE_H
+#define DUET_STORAGE_STORE_H
+
+/*
+ * The storage of one store process: its journal, its accounts, checkpoints.
+ * What it guarantees to sync/ is the list in replication.md, Storage contract.
+ * All calls come from one thread; completion comes through fsio's callbacks.
+ */
+
+#include "node/base/fsio.h"
+#include "storage/account.h"
+#include "storage/write.h"
+
+struct store;
+
+struct store_opts {
+	struct sys *sys;
+	struct slice pair_id;		/* 16 bytes */
+	uint32_t pair_time;
+	unsigned node;			/* index 0 or 1 */
+	const char *state_dir;		/* journal/ and accounts/ live there */
+	const char *mail_root;		/* "" = none; holds .duet-node */
+	unsigned process, processes;	/* this one of n */
+	uint64_t journal_size;		/* pair_journal_size */
+	uint32_t journal_inline;	/* pair_journal_inline */
+	uint64_t reserve;		/* pair_reserve */
+	/* Something became fatal (fsync failed, journal corrupt): no call but
+	 * store_close() is allowed afterwards. */
+	void (*failed)(void *arg, const struct err *e);
+	void *arg;
+};
+
+/* state_dir/journal/N is opened (made if missing), locked, and replayed into
+ * the accounts it names.  E_TEMP if locked by another process. */
+int store_open(const struct store_opts *o, struct store **out, struct err *e);
+void store_close(struct store *s);
+/*
+ * The recovery process: replays *every* journal present, whatever their
+ * number, then leaves a clean mark in each.  progress may be NULL.
+ */
+int store_recover_all(const struct store_opts *o,
+		      void (*progress)(void *arg, const char *text), void *arg,
+		      struct err *e);
+
+/* Accounts known to state_dir/accounts whose process is this one. */
+typedef bool store_account_cb(void *arg, struct id128 id, const char *name,
+			      const char *root);
+void store_accounts(struct store *s, store_account_cb *cb, void *arg);
+/*
+ * Loads an account (from memory if it is there).  root: where it lies by this
+ * node's userdb, NULL = as remembered.  Errors: E_NOTFOUND (unknown here and
+ * create is false), E_FOREIGN, E_EXISTS (root belongs to another name), E_TEMP
+ * (mail root's mark missing), E_CORRUPT.  create writes accounts/XX/ID and the
+ * owner mark, and begins an empty log at genesis; it emits no record.
+ */
+int store_account_open(struct store *s, struct id128 id, const char *name,
+		       const char *root, bool create, struct account **out,
+		       struct err *e);
+/* Loaded accounts. */
+struct account *store_account(struct store *s, struct id128 id);
+/* May be unloaded when idle (a reference count, for sessions and the peer). */
+void store_account_ref(struct account *a);
+void store_account_unref(struct account *a);
+
+/* --- writing frames ---------------------------------------------------- */
+
+/* Bodies that a frame brings: one for each MSG_ADD with inline_body, in
+ * order; large ones named by hash were staged before (body_stage.h). */
+struct frame_bodies {
+	struct slice *data;
+	size_t n;
+};
+
+/* pos.seq and all before it of this account are durable, bodies included.
+ * Never called after a failed sync. */
+typedef void store_durable(void *arg, struct account *a, struct position pos);
+void store_on_durable(struct store *s, store_durable *cb, void *arg);
+
+/*
+ * Holder: numbers the frame (seq, chain, hlc) after the end of the log and
+ * accepts it.  The bytes as they go to the partner are appended to wire_out
+ * if not NULL.  The record is copied.
+ */
+int store_append(struct store *s, struct account *a, const struct record *r,
+		 const struct frame_bodies *bodies, struct buf *wire_out,
+		 struct err *e);
+/*
+ * Replica: accepts a frame from the partner iff it continues the log (seq,
+ * chain, epoch rules).  E_EXISTS: seen already; -ERANGE: a gap; E_CORRUPT: the
+ * chain differs; E_NOTFOUND with missing_hash filled: a body is not here.
+ */
+int store_accept(struct store *s, struct account *a, struct slice frame_bytes,
+		 const struct frame_bodies *bodies, uint8_t missing_hash[32],
+		 struct err *e);
+/* Published up to seq (must be <= durable): folds into state, index, message
+ * files, and tells the watches. */
+int store_publish(struct store *s, struct account *a, uint64_t seq,
+		  struct err *e);
+/* The batch that is being gathered is written when the loop comes round;
+ * call once per turn after all input (loop_post). */
+void store_turn(struct store *s);
+
+enum mark_kind { MARK_SYNC = 1, MARK_LONE = 2 };
+enum lone_reason { LONE_NONE, LONE_TIMEOUT, LONE_DISCONNECT, LONE_SPACE,
+		   LONE_SLOW, LONE_REGRESSED, LONE_VERSION, LONE_OPERATOR,
+		   LONE_SEEDING, LONE_START };
+typedef void store_marked(void *arg, struct account *a);
+/* done may be NULL (SYNC marks are lazy: no flush of their own). */
+void store_mark(struct store *s, struct account *a, enum mark_kind kind,
+		enum lone_reason reason, struct position partner,
+		store_marked *done, void *arg);
+/* The last durable mark of the account; MARK_LONE if none was ever written. */
+enum mark_kind store_last_mark(const struct account *a,
+			       enum lone_reason *reason_out, uint64_t *time_out);
+/* What the partner said about itself; written with the next batch. */
+void store_partner_acked(struct store *s, struct account *a,
+			 struct position acked);
+struct position store_partner_known(const struct account *a);
+struct journal_id {
+	uint64_t id;
+	uint64_t last_batch;
+};
+void store_journals(struct store *s, struct journal_id *own);
+void store_partner_journals(struct store *s, const struct journal_id *j,
+			    size_t n);
+size_t store_partner_journals_known(struct store *s, struct journal_id *out,
+				    size_t max);
+/* Wall time of the last batch before this start (0: none): tells a stale
+ * copy. */
+uint64_t store_last_batch_time(struct store *s);
+
+/* --- reading frames ----------------------------------------------------- */
+
+/*
+ * Frames after position seq, oldest first, also those not in the log file
+ * yet; bodies of frames not yet checkpointed come along where the record has
+ * inline_body (otherwise the receiver asks for them by hash).  Stops when cb
+ * says false or max_bytes were given.  E_NOTFOUND if seq lies below the trim
+ * floor.
+ */
+struct store_frame {
+	struct slice bytes;		/* header with crc 0, payload, padding */
+	struct position pos;
+	const struct frame_bodies *bodies;
+};
+typedef bool store_frame_cb(void *arg, const struct store_frame *f);
+int store_read(struct store *s, struct account *a, uint64_t after_seq,
+	       size_t max_bytes, store_frame_cb *cb, void *arg, struct err *e);
+/* The position at seq, for comparing with the partner's; E_NOTFOUND below the
+ * floor. */
+int store_position_at(struct store *s, struct account *a, uint64_t seq,
+		      struct position *out);
+
+/* --- dropping, seeding -------------------------------------------------- */
+
+/* RESET(cut): drops the unpublished frames after seq; their frames and bodies
+ * go to orphans/.  Durable when done is called. */
+typedef void store_reset_done(void *arg, struct account *a, int result);
+void store_cut(struct store *s, struct account *a, uint64_t seq,
+	       store_reset_done *done, void *arg);
+/* A consistent copy of the state at the published position, as bytes that
+ * store_seed_install() takes (without bodies: those are asked by hash). */
+int store_snapshot(struct store *s, struct account *a, struct buf *to,
+		   struct err *e);
+/* RESET(replaced): installs a snapshot after all bodies it names are here
+ * (staged by hash or linkable); the old tree goes to orphans/. */
+void store_seed_install(struct store *s, struct account *a,
+			struct slice snapshot, store_reset_done *done, void *arg);
+/* Hashes of a snapshot whose bodies are not here. */
+typedef bool store_hash_cb(void *arg, const uint8_t hash[32], uint64_t size);
+int store_seed_missing(struct store *s, struct account *a, struct slice snapshot,
+		       store_hash_cb *cb, void *arg, struct err *e);
+
+/* --- bodies by hash ------------------------------------------------------ */
+
+/* A file with these octets (message file, or staged), for sending it. */
+int store_body_find(struct store *s, struct account *a, const uint8_t hash[32],
+		    struct buf *path_out, uint64_t *offset_out,
+		    uint64_t *size_out);
+/* A staging file being written: data in order, then end (fsynced, checked
+ * against the hash, done called) or abort. */
+struct body_stage;
+int store_stage_begin(struct store *s, struct account *a, uint64_t size,
+		      struct body_stage **out, struct err *e);
+int store_stage_add(struct body_stage *b, struct slice data, struct err *e);
+typedef void store_staged(void *arg, int result, const uint8_t hash[32],
+			  uint64_t size, const char *tmp_path);
+/* Frees b; done comes later. */
+void store_stage_end(struct body_stage *b, store_staged *done, void *arg);
+void store_stage_abort(struct body_stage *b);
+/* Puts a sound copy of a body in the place of every damaged or missing file
+ * of the account whose record names the hash. */
+int store_body_repair(struct store *s, struct account *a,
+		      const uint8_t hash[32], struct slice data, struct err *e);
+
+/* --- housekeeping --------------------------------------------------------- */
+
+/* Starts a checkpoint if none runs. done may be NULL. */
+void store_checkpoint(struct store *s, void (*done)(void *arg), void *arg);
+/* Once in a while (a minute): time stamp batch, sweeps of .expunged, idle
+ * accounts unloaded, trimming. */
+void store_periodic(struct store *s);
+struct store_status {
+	uint64_t journal_used, journal_size, batches, frames, checkpoints;
+	uint64_t syncs, bytes;
+	size_t accounts;
+	bool low_space;
+};
+void store_status(struct store *s, struct store_status *out);
+
+#endif

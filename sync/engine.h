@@ -1,0 +1,135 @@
+#ifndef DUET_SYNC_ENGINE_H
+#define DUET_SYNC_ENGINE_H
+
+/*
+ * The replicator of one store process: for each account the step function of
+ * sync/peer.h, connected to storage below and to the partner above.  No
+ * sockets, no clocks, no threads: inputs are calls, outputs the functions of
+ * struct engine_out.  It runs unchanged in the daemon and in the simulator.
+ *
+ * Who may write an account, when a change is visible, when it is acknowledged:
+ * all decided here (replication.md, Holder, The link, Acknowledgment).
+ */
+
+#include "storage/prepare.h"
+#include "storage/store.h"
+
+struct engine;
+struct link_msg;	/* proto/link.h */
+
+enum degraded_policy { DEGRADED_ACK, DEGRADED_TEMPFAIL };
+
+struct engine_opts {
+	struct sys *sys;
+	struct store *store;
+	struct slice pair_id;
+	uint32_t pair_time;
+	unsigned node;			/* index */
+	bool single;			/* no partner configured, none joined */
+	bool trusted, partner_member;	/* as the identity file says */
+	bool manual;			/* pair_partition = manual */
+	/* In ticks of 500 ms: */
+	unsigned ack_timeout, takeover_delay, start_window;
+	uint64_t handover_interval_usec;
+	uint8_t degraded[4];		/* by enum write_class */
+};
+
+struct engine_out {
+	/* To the partner (through the sync process).  Copied. */
+	void (*send)(void *arg, const struct link_msg *m);
+	/* An account's holder changed or was lost: its sessions here get BYE. */
+	void (*evict)(void *arg, struct account *a, const char *why);
+	/* A transition worth a log line. */
+	void (*event)(void *arg, const char *event, struct account *a,
+		      const char *text);
+	void *arg;
+};
+
+int engine_new(const struct engine_opts *o, const struct engine_out *out,
+	       struct engine **e_out, struct err *err);
+void engine_free(struct engine *e);
+/* Settings that may change on reload. */
+void engine_reconfigure(struct engine *e, const struct engine_opts *o);
+
+/* --- inputs from the sync process -------------------------------------- */
+struct engine_link {
+	bool partner_trusted, partner_regressed, partner_empty;
+	uint64_t partner_boot;
+};
+void engine_link_up(struct engine *e, const struct engine_link *l);
+void engine_link_down(struct engine *e);
+/* Every 500 ms; heard: something came from the partner since the last. */
+void engine_tick(struct engine *e, bool heard);
+void engine_message(struct engine *e, const struct link_msg *m);
+/* After all input of a turn: sends what gathered (acks, published). */
+void engine_turn(struct engine *e);
+
+/* --- sessions and deliveries ----------------------------------------------- */
+enum engine_verdict {
+	ENGINE_SERVE,		/* this node is the holder, the gate is open */
+	ENGINE_PROXY,		/* the partner is: open a stream there */
+	ENGINE_REFUSE,		/* err says why (E_TEMP …) */
+};
+struct engine_ask;
+typedef void engine_answer(void *arg, enum engine_verdict v, struct account *a,
+			   const struct err *err);
+/*
+ * May this account be served here?  Answers at once or after hand-over, gate,
+ * takeover or the hold time-out.  create: begin the account if it is new.
+ * from_partner: this is a proxied or forwarded request; never answered with
+ * PROXY (E_NOTHOLDER instead).  With SERVE the asker holds a session count:
+ * engine_leave() when it ends.
+ */
+struct engine_ask *engine_ask(struct engine *e, struct id128 id,
+			      const char *name, const char *root, bool create,
+			      bool from_partner, engine_answer *cb, void *arg);
+void engine_ask_cancel(struct engine_ask *q);
+void engine_leave(struct engine *e, struct account *a);
+
+/*
+ * Does a write: waits its turn, numbers, makes durable on both nodes (or marks
+ * LONE), publishes, then calls done.  result 0, or negative with err and no
+ * effect (D4), or E_TEMP with *unknown = true: the connection must be closed
+ * without a tagged reply.  w and its arena must live until done.
+ */
+typedef void engine_done(void *arg, struct write *w, int result, bool unknown,
+			 const struct err *err);
+void engine_write(struct engine *e, struct account *a, struct write *w,
+		  engine_done *done, void *arg);
+/* The asker went away; done is not called, the write may still happen. */
+void engine_write_forget(struct engine *e, struct write *w);
+/* Calls done when everything that is in the log now is published (D2). */
+typedef void engine_quiet(void *arg);
+void engine_when_quiet(struct engine *e, struct account *a, engine_quiet *cb,
+		       void *arg);
+/* Read-repair: asks the partner for a body; done with 0 when it is in place. */
+void engine_repair_body(struct engine *e, struct account *a,
+			const uint8_t hash[32], void (*done)(void *, int),
+			void *arg);
+
+/* --- administration --------------------------------------------------------- */
+enum account_sync { ACCT_SYNC, ACCT_CATCHUP, ACCT_LONE, ACCT_FORKED,
+		    ACCT_PARKED, ACCT_NEEDS_SEED, ACCT_SEEDING, ACCT_SINGLE };
+struct engine_account_status {
+	struct account *account;
+	enum account_sync state;
+	enum lone_reason reason;
+	uint64_t since_usec;		/* wall time of the last transition */
+	int holder;			/* -1 none */
+	uint32_t epoch;
+	uint64_t unacked_records, unacked_bytes, oldest_unacked_usec;
+	uint64_t unsafe_acks, unsafe_bytes;
+	uint64_t waiting;		/* writes waiting for the partner */
+	uint64_t last_ack_usec, last_full_usec, last_equal_usec;
+	bool maybe_stale;
+	const char *parked_why;
+};
+typedef bool engine_status_cb(void *arg, const struct engine_account_status *s);
+void engine_status(struct engine *e, engine_status_cb *cb, void *arg);
+/* Orderly stop or switchover: hand every account held here to a partner in
+ * SYNC; done when all are given or cannot be. */
+void engine_hand_over_all(struct engine *e, void (*done)(void *arg), void *arg);
+int engine_takeover(struct engine *e, struct account *a, bool accept_stale,
+		    struct err *err);
+
+#endif
