@@ -132,8 +132,8 @@ struct link_position {
 };
 
 /*
- * Body: for each record u32 number of inline bodies, the frame, then for each
- * body u32 length and octets.  A record that is too large alone goes in parts:
+ * Body: for each record u32 number of inline bodies, u32 length of the frame,
+ * the frame, then for each body u32 length and octets.  A record that is too large alone goes in parts:
  * `part` counts from 1, `parts` of them; else both are 0.
  */
 struct link_records {
