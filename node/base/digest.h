@@ -26,6 +26,8 @@ void blake2b_mac(struct slice key, const struct slice *parts, size_t n_parts,
 
 /* CRC-32C (Castagnoli); start with seed 0 or a previous result. */
 uint32_t crc32c(uint32_t seed, const void *p, size_t n);
+/* The same without the processor's instruction; for tests. */
+uint32_t crc32c_portable(uint32_t seed, const void *p, size_t n);
 
 /* Constant time. */
 bool digest_equal(const void *a, const void *b, size_t n);

@@ -18,8 +18,8 @@ void *map_get(const struct map *m, struct slice key);   /* NULL if absent */
 void *map_put(struct map *m, struct slice key, void *value);
 void *map_remove(struct map *m, struct slice key);
 
-/* for (size_t i = 0; map_each(m, &i, &key, &value);) … order is by hash and
- * not stable; nothing may be inserted meanwhile, the current may be removed. */
+/* for (size_t i = 0; map_each(m, &i, &key, &value);) … in order of
+ * insertion; nothing may be inserted meanwhile, the current may be removed. */
 bool map_each(const struct map *m, size_t *i, struct slice *key, void **value);
 
 #endif

@@ -1,2 +1,12 @@
 # Sources of node/base, in the order of reading.
-base_SRC :=
+base_SRC := \
+	node/base/slice.c \
+	node/base/buf.c \
+	node/base/cursor.c \
+	node/base/arena.c \
+	node/base/err.c \
+	node/base/clock.c \
+	node/base/rng.c \
+	node/base/digest.c \
+	node/base/crc32c.c \
+	node/base/map.c
