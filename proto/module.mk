@@ -8,3 +8,7 @@ proto_PROTO += proto/ipc.proto
 # The pair link.
 proto_SRC += proto/link.c proto/link_pack.c proto/link_unpack.c
 proto_PROTO += proto/link.proto
+
+# Records of the account log.
+proto_SRC += proto/record.c proto/record_pack.c proto/record_print.c
+proto_PROTO += proto/record.proto
