@@ -50,6 +50,7 @@ struct fsio_ops {
 			    void *arg);
 	int (*syncfs)(struct fsio *, const char *path);
 	int (*fsync_dir)(struct fsio *, const char *path);
+	/* Of what a symbolic link leads to: the mail root may be one. */
 	int (*stat)(struct fsio *, const char *path, struct fsio_stat *out);
 	int (*fstat)(struct fsio *, int fd, struct fsio_stat *out);
 	int (*rename)(struct fsio *, const char *from, const char *to);
@@ -77,6 +78,7 @@ struct loop;
 /* Real files.  loop may be NULL (tools, recovery): then *_start run at once
  * and call done from fsio_poll(). */
 struct fsio *fsio_system(struct loop *loop);
+/* Syncs that still run are waited for; their callbacks are not called. */
 void fsio_system_free(struct fsio *);
 /* Without a loop: runs the callbacks that are due. */
 void fsio_poll(struct fsio *);

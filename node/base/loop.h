@@ -25,14 +25,15 @@ void loop_free(struct loop *l);
 /* Runs until loop_stop(); gives its code. */
 int loop_run(struct loop *l);
 void loop_stop(struct loop *l, int code);
-/* One turn; waits at most usec (UINT64_MAX = for ever).  Tests. */
+/* One turn; waits at most usec (UINT64_MAX = for ever).  Gives how many
+ * callbacks ran, 0 if the time was up.  Tests. */
 int loop_turn(struct loop *l, uint64_t usec);
 
 typedef void loop_io_cb(void *arg, unsigned events);
 /* fd stays the caller's; free the handle before closing it. */
 struct loop_io *loop_io_new(struct loop *l, int fd, unsigned events,
 			    loop_io_cb *cb, void *arg);
-void loop_io_events(struct loop_io *io, unsigned events);
+void loop_io_events(struct loop_io *io, unsigned events);   /* 0 = off */
 void loop_io_free(struct loop_io *io);
 
 typedef void loop_cb(void *arg);
@@ -49,17 +50,22 @@ void loop_defer(struct loop *l, loop_cb *cb, void *arg);
  * where what was gathered in the turn is sent. */
 void loop_post(struct loop *l, loop_cb *cb, void *arg);
 
+/* The signal is blocked for good (it comes by the loop): reset the mask after
+ * fork and before exec.  A child is reaped here and watched until it ends;
+ * status as from waitpid(). */
 int loop_signal(struct loop *l, int sig, loop_cb *cb, void *arg);
 typedef void loop_child_cb(void *arg, pid_t pid, int status);
 int loop_child(struct loop *l, pid_t pid, loop_child_cb *cb, void *arg);
 
 /* Runs work in another thread, then done on the loop with its result.
- * Jobs of one queue run one after the other. */
+ * Jobs start in the order of submission; with one thread they run one after
+ * the other. */
 typedef int loop_work(void *arg);
 typedef void loop_work_done(void *arg, int result);
 struct loop_queue;
 struct loop_queue *loop_queue_new(struct loop *l, unsigned threads);
-void loop_queue_free(struct loop_queue *q);   /* waits for running jobs */
+/* Waits until every job submitted has run, and calls what `done` is due. */
+void loop_queue_free(struct loop_queue *q);
 void loop_worker(struct loop_queue *q, loop_work *work, loop_work_done *done,
 		 void *arg);
 

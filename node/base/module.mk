@@ -9,4 +9,8 @@ base_SRC := \
 	node/base/rng.c \
 	node/base/digest.c \
 	node/base/crc32c.c \
-	node/base/map.c
+	node/base/map.c \
+	node/base/loop.c \
+	node/base/loop_queue.c \
+	node/base/fsio.c \
+	node/base/fsio_system.c
