@@ -41,6 +41,8 @@ enum {	/* selection options and RETURN options */
 	IMAP_LIST_REMOTE = 1 << 5,	/* selection only; changes nothing */
 };
 
+#define IMAP_LIST_PATTERNS_MAX 100u
+
 struct imap_list {
 	struct slice reference;		/* UTF-8 */
 	struct slice *patterns;		/* UTF-8, wildcards in place */

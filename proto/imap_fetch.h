@@ -25,6 +25,8 @@ enum {
 	/* ALL, FAST and FULL are expanded. */
 };
 
+#define IMAP_FETCH_SECTIONS_MAX 1000u
+
 /* BODY[...], RFC822, RFC822.HEADER, RFC822.TEXT */
 struct imap_fetch_section {
 	struct imap_fetch_section *next;
@@ -48,8 +50,14 @@ struct imap_fetch {
 
 int imap_fetch_parse(const struct imap_command *cmd, struct arena *a,
 		     struct imap_fetch *out, struct err *e);
+/* A set as an argument. */
+int imap_arg_set(const struct imap_arg *arg, struct arena *a,
+		 struct imap_set *out, struct err *e);
 /* True if answering sets \Seen. */
 bool imap_fetch_marks_seen(const struct imap_fetch *f);
+
+/* Flags of one command. */
+#define IMAP_FLAGS_MAX 500u
 
 struct imap_flags {
 	uint32_t system;	/* MSG_* of record.h */

@@ -136,5 +136,8 @@ size_t imap_arg_count(const struct imap_arg *first);
  * has the rules for names that are to be created). */
 int imap_arg_mailbox(const struct imap_arg *arg, struct arena *a,
 		     struct slice *out);
+/* Puts text, for operator and client, in e; returns E_INVALID: what the parsers
+ * of arguments fail with, and the session answers as "BAD text". */
+int imap_bad(struct err *e, const char *text);
 
 #endif

@@ -8,7 +8,7 @@
  */
 
 #include "proto/imap_parse.h"
-#include "proto/imap_set.h"
+#include "proto/imap_fetch.h"	/* imap_arg_set() */
 
 enum imap_search_type {
 	IMAP_SEARCH_ALL,
@@ -52,6 +52,7 @@ struct imap_search_key {
 };
 
 #define IMAP_SEARCH_KEYS_MAX 1000u
+#define IMAP_SEARCH_DEPTH_MAX 100u
 
 struct imap_search {
 	struct imap_search_key *root;	/* AND of all top keys */
