@@ -19,6 +19,8 @@
 #include "node/base/err.h"
 #include "node/base/slice.h"
 
+struct buf;
+
 #define AUTH_NAME_MAX 255	/* bytes of a user name, before and after format */
 #define AUTH_PASSWORD_MAX 1024	/* bytes of a password; more is refused unread */
 #define AUTH_SASL_MAX 8192	/* bytes of one decoded SASL response */
@@ -111,7 +113,6 @@ struct auth_settings {
 	const char *username_format;	/* auth_username_format, "%Lu" */
 	const char *username_chars;	/* "" = all but controls */
 	const char *default_scheme;	/* of passwd-file, normally "CRYPT" */
-	bool verbose_passwords;		/* the given password in mismatch texts */
 	const struct auth_db_settings *passdbs;
 	size_t n_passdbs;
 	const struct auth_db_settings *userdbs;

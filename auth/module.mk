@@ -1,2 +1,6 @@
 # Sources of auth, in the order of reading.
-auth_SRC :=
+auth_SRC := \
+	auth/scheme.c \
+	auth/scheme_crypt.c \
+	auth/scheme_digest.c \
+	auth/pw.c

@@ -1,0 +1,3 @@
+unit_TESTS += \
+	tests/unit/auth/test_scheme \
+	tests/unit/auth/test_pw
