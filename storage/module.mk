@@ -1,2 +1,4 @@
 # Sources of storage, in the order of reading.
 storage_SRC :=
+# The log: frames, journal, account logs, checkpoints, recovery.
+storage_SRC += storage/frame.c
