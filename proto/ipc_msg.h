@@ -7,6 +7,8 @@
  * package duet.ipc), of which each type uses what stands beside it below.
  * Unused texts are "", unused numbers 0.
  *
+ * Types 0x100 … 0x1ff are those of proto/link.h.
+ *
  * `stream` names the request; an answer carries the stream of its question.
  */
 
@@ -88,7 +90,7 @@ enum ipc_type {
 	/* --- front → store, front → sync, sync → store ---------------- */
 	/* A session wants in.  user, home, fields, service, session, tag,
 	 * rip …; login: as typed; flags LOGIN_*; id: account id (to sync). */
-	IPC_LOGIN_ASK = 300,
+	IPC_LOGIN_ASK = 0x200,
 	IPC_LOGIN_CANCEL,
 	/* fd: the client (bare, or a pair's end); body: what it already
 	 * sent.  Only after LOGIN_SERVE. */
@@ -105,7 +107,7 @@ enum ipc_type {
 	/* sender, rcpts, session, rip, name: LHLO name, mech: "LMTP" or
 	 * "LMTPS"; value: SIZE=; data: own Received line without recipient.
 	 * text: ENVID or XFORWARD IDENT. */
-	IPC_DELIVER = 400,
+	IPC_DELIVER = 0x220,
 	IPC_DELIVER_DATA,	/* body; at most the credit */
 	IPC_DELIVER_END,
 	IPC_DELIVER_CANCEL,
@@ -117,19 +119,12 @@ enum ipc_type {
 	/* index: of the recipient; text: "250 2.0.0 <a> ID Saved" */
 	IPC_DELIVER_REPLY,
 
-	/* --- sync → store, store → sync -------------------------------- */
-	/* value: boot nonce of the partner; flags LINK_*. */
-	IPC_LINK_UP = 500,
-	IPC_LINK_DOWN,
-	IPC_TICK,		/* value: 1 if heard */
-	/* body: an encoded struct link_msg (proto/link.h), both ways. */
-	IPC_LINK_MSG,
-	/* Store → sync: what the node-level needs; see node/link. */
-	IPC_LINK_JOURNAL,	/* value: id, value2: last batch */
-	IPC_LINK_RESIGN,	/* accounts of this process are resigned */
+	/* --- store ↔ sync: the messages of proto/link.h as they are, types
+	 * 0x100 … 0x1ff; and LOGIN_* of sessions whose client is at the
+	 * partner. */
 
 	/* --- admin connections (duetadm ↔ role) ------------------------ */
-	IPC_ADM_REQUEST = 600,	/* name: command, args, fields: options */
+	IPC_ADM_REQUEST = 0x240,	/* name: command, args, fields: options */
 	IPC_ADM_ROW,		/* args: one row; fields: named values */
 	IPC_ADM_TEXT,		/* text: one line for people */
 	IPC_ADM_END,		/* code: exit status, text: why not 0 */
@@ -142,7 +137,6 @@ enum { AUTH_INITIAL = 1, AUTH_SECURED = 2, AUTH_USERDB = 4,
        AUTH_FROM_USERDB = 8, AUTH_AUTHENTICATED = 16 };
 enum { LOGIN_SECURED = 1, LOGIN_TLS = 2, LOGIN_FROM_PARTNER = 4,
        LOGIN_RELAYED = 8 };
-enum { LINK_TRUSTED = 1, LINK_REGRESSED = 2, LINK_EMPTY = 4 };
 
 struct ipc_field {
 	const char *name, *value;
