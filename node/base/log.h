@@ -14,7 +14,8 @@
  *
  * Targets: journald (with DUET_EVENT= and DUET_USER= fields) or syslog, a
  * file per level class, stderr.  A child process sends its lines through its
- * own target; files are opened by the supervisor and passed down.
+ * own target; files are opened by the supervisor and passed down, and named
+ * "fd:N" then.
  */
 
 #include "node/base/slice.h"
@@ -41,20 +42,22 @@ void log_free(struct log *l);
 /* Opens the files again (SIGUSR1). */
 void log_reopen(struct log *l);
 void log_set_debug(struct log *l, bool on);
-/* Tests: every line goes to this callback instead. */
+/* Tests: every line goes to this callback instead, in the journal's form. */
 void log_capture(struct log *l, void (*cb)(void *, enum log_level, const char *),
 		 void *arg);
 
 /*
  * event: stable name in snake_case ("pair_state_changed").  user: account
- * name or NULL.  The file form is "ident: role(user): text" after the
- * timestamp, as Dovecot's.
+ * name or NULL.  The file form is "ident: role(user): Warning: text" after the
+ * timestamp, as Dovecot's; in the journal and syslog without the ident, and
+ * without "Info: ".
  */
 void log_event(struct log *l, enum log_level level, const char *event,
 	       const char *user, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 /* A line whose prefix the caller has already made (login and session lines,
- * whose shape log readers depend on). */
+ * whose shape log readers depend on); files put the timestamp and "ident: "
+ * before it, nothing else. */
 void log_raw(struct log *l, enum log_level level, const char *event,
 	     const char *user, const char *line);
 

@@ -13,4 +13,6 @@ base_SRC := \
 	node/base/loop.c \
 	node/base/loop_queue.c \
 	node/base/fsio.c \
-	node/base/fsio_system.c
+	node/base/fsio_system.c \
+	node/base/log.c \
+	node/base/log_system.c
