@@ -50,9 +50,11 @@ struct ipc_ops {
 
 /* A channel over one end of a SOCK_STREAM socket pair; takes fd. */
 struct ipc *ipc_new(struct loop *l, int fd, const struct ipc_ops *ops, void *arg);
+/* What was queued leaves if the socket takes it at once. */
 void ipc_free(struct ipc *c);
 /* Queues a copy.  E_LIMIT if IPC_QUEUE_MAX bytes wait already (nothing is
- * sent then; the descriptor stays the caller's), otherwise m->fd is taken. */
+ * sent then), -EMSGSIZE for a message beyond IPC_MESSAGE_MAX, -EPIPE after
+ * closed; then the descriptor stays the caller's, otherwise m->fd is taken. */
 int ipc_send(struct ipc *c, const struct ipc_msg *m);
 size_t ipc_queued(const struct ipc *c);
 

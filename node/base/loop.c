@@ -32,7 +32,8 @@ struct loop {
 	sd_event *ev;
 	int code;
 	bool stopped;
-	struct list deferred;
+	struct list deferred;	/* for the next run_deferred() */
+	struct list running;	/* of the present one, not run yet */
 	struct deferred *posts;
 	size_t n_posts, cap_posts;
 	struct list watches;
@@ -68,6 +69,7 @@ int loop_new(struct loop **out)
 	int r;
 
 	list_init(&l->deferred);
+	list_init(&l->running);
 	list_init(&l->watches);
 	r = sd_event_new(&l->ev);
 	if (r < 0) {
@@ -105,19 +107,18 @@ void loop_free(struct loop *l)
 
 static int run_deferred(struct loop *l)
 {
-	struct list now;
 	int n = 0;
 
 	/* What these defer waits for the next time. */
-	list_init(&now);
 	while (!list_empty(&l->deferred)) {
 		struct list *first = l->deferred.next;
 
 		list_remove(first);
-		list_append(&now, first);
+		list_append(&l->running, first);
 	}
-	while (!list_empty(&now)) {
-		struct deferred *d = CONTAINER_OF(now.next, struct deferred, link);
+	while (!list_empty(&l->running)) {
+		struct deferred *d =
+			CONTAINER_OF(l->running.next, struct deferred, link);
 
 		list_remove(&d->link);
 		d->cb(d->arg);
@@ -290,6 +291,26 @@ void loop_defer(struct loop *l, loop_cb *cb, void *arg)
 
 	*d = (struct deferred){.cb = cb, .arg = arg};
 	list_append(&l->deferred, &d->link);
+}
+
+static bool undefer_from(struct list *head, loop_cb *cb, const void *arg)
+{
+	for (struct list *n = head->next; n != head; n = n->next) {
+		struct deferred *d = CONTAINER_OF(n, struct deferred, link);
+
+		if (d->cb != cb || d->arg != arg)
+			continue;
+		list_remove(&d->link);
+		free(d);
+		return true;
+	}
+	return false;
+}
+
+void loop_undefer(struct loop *l, loop_cb *cb, void *arg)
+{
+	if (!undefer_from(&l->running, cb, arg))
+		undefer_from(&l->deferred, cb, arg);
 }
 
 void loop_post(struct loop *l, loop_cb *cb, void *arg)

@@ -46,6 +46,9 @@ void loop_timer_free(struct loop_timer *t);
 
 /* Runs cb once, after the current callbacks, before waiting again. */
 void loop_defer(struct loop *l, loop_cb *cb, void *arg);
+/* Takes back a call of loop_defer with the same cb and arg that has not run
+ * yet, if there is one. */
+void loop_undefer(struct loop *l, loop_cb *cb, void *arg);
 /* Runs cb once a turn after all input callbacks, while registered: the place
  * where what was gathered in the turn is sent. */
 void loop_post(struct loop *l, loop_cb *cb, void *arg);

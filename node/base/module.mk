@@ -15,4 +15,8 @@ base_SRC := \
 	node/base/fsio.c \
 	node/base/fsio_system.c \
 	node/base/log.c \
-	node/base/log_system.c
+	node/base/log_system.c \
+	node/base/stream.c \
+	node/base/stream_socket.c \
+	node/base/tls.c \
+	node/base/ipc.c

@@ -33,7 +33,8 @@ struct stream_ops {
 /* Takes fd (makes it non-blocking, closes it at stream_free). */
 struct stream *stream_new(struct loop *l, int fd, size_t in_max, size_t out_max,
 			  const struct stream_ops *ops, void *arg);
-/* Output not yet written is dropped; see stream_finish. */
+/* Output not yet written is dropped; see stream_finish.  From inside a
+ * callback stream_in() stays readable until that callback returns. */
 void stream_free(struct stream *s);
 /* Writes what is pending, then frees; gives up after 10 s. */
 void stream_finish(struct stream *s);

@@ -23,7 +23,10 @@ struct tls_opts {
 	const char *curve_list;
 	bool prefer_server_ciphers;
 	bool no_ticket, no_compression;
-	bool verify_peer;		/* fail the handshake on a bad chain */
+	bool verify_peer;		/* fail the handshake on a bad chain, and a
+					 * server's without a certificate */
+	bool request_peer;		/* server: ask for a certificate, take any
+					 * or none; see stream_tls_peer() */
 };
 
 int tls_ctx_new(const struct tls_opts *o, struct tls_ctx **out, struct err *e);
