@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +111,71 @@ void blake2b_mac(struct slice key, const struct slice *parts, size_t n_parts,
 	need(EVP_MAC_final(ctx, out, &made, out_n) == 1 && made == out_n,
 	     "BLAKE2BMAC");
 	EVP_MAC_CTX_free(ctx);
+}
+
+int digest_hash(const char *name, const struct slice *parts, size_t n_parts,
+		uint8_t *out, size_t out_max)
+{
+	EVP_MD *md = EVP_MD_fetch(NULL, name, NULL);
+	EVP_MD_CTX *ctx;
+	unsigned n = 0;
+
+	if (!md) {
+		ERR_clear_error();
+		return -ENOENT;
+	}
+	if ((size_t)EVP_MD_get_size(md) > out_max) {
+		EVP_MD_free(md);
+		return -ENOBUFS;
+	}
+	ctx = EVP_MD_CTX_new();
+	need(ctx && EVP_DigestInit_ex2(ctx, md, NULL) == 1, name);
+	for (size_t i = 0; i < n_parts; i++)
+		need(EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) == 1, name);
+	need(EVP_DigestFinal_ex(ctx, out, &n) == 1, name);
+	EVP_MD_CTX_free(ctx);
+	EVP_MD_free(md);
+	return (int)n;
+}
+
+int digest_hmac(const char *name, struct slice key, struct slice data,
+		uint8_t *out, size_t out_max)
+{
+	EVP_MD *md = EVP_MD_fetch(NULL, name, NULL);
+	unsigned n = 0;
+	int r = -ENOENT;
+
+	/* HMAC() takes NULL for "the key of last time". */
+	if (md && (size_t)EVP_MD_get_size(md) > out_max)
+		r = -ENOBUFS;
+	else if (md && key.n <= INT32_MAX &&
+		 HMAC(md, key.n ? key.p : (const uint8_t *)"", (int)key.n,
+		      data.p, data.n, out, &n))
+		r = (int)n;
+	EVP_MD_free(md);
+	ERR_clear_error();
+	return r;
+}
+
+int digest_pbkdf2(const char *name, struct slice password, struct slice salt,
+		  unsigned iterations, uint8_t *out, size_t out_n)
+{
+	EVP_MD *md;
+	int r = -EINVAL;
+
+	if (iterations == 0 || iterations > INT32_MAX || out_n > INT32_MAX ||
+	    password.n > INT32_MAX || salt.n > INT32_MAX)
+		return -EINVAL;
+	md = EVP_MD_fetch(NULL, name, NULL);
+	if (!md)
+		r = -ENOENT;
+	else if (PKCS5_PBKDF2_HMAC(password.n ? (const char *)password.p : "",
+				   (int)password.n, salt.p, (int)salt.n,
+				   (int)iterations, md, (int)out_n, out) == 1)
+		r = 0;
+	EVP_MD_free(md);
+	ERR_clear_error();
+	return r;
 }
 
 bool digest_equal(const void *a, const void *b, size_t n)

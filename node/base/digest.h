@@ -24,6 +24,20 @@ void digest_sha256_free(struct digest_sha256 *);   /* NULL is fine */
 void blake2b_mac(struct slice key, const struct slice *parts, size_t n_parts,
 		 uint8_t *out, size_t out_n);
 
+/*
+ * Any hash that OpenSSL has, by its name there ("MD5", "SHA1", "SHA512"), for
+ * password schemes: not for speed.  Give the size of the hash, -ENOENT if the
+ * name is unknown, -ENOBUFS if out is too small (DIGEST_MAX always suffices).
+ */
+#define DIGEST_MAX 64
+int digest_hash(const char *name, const struct slice *parts, size_t n_parts,
+		uint8_t *out, size_t out_max);
+int digest_hmac(const char *name, struct slice key, struct slice data,
+		uint8_t *out, size_t out_max);
+/* RFC 8018 PBKDF2 with HMAC; fills out_n bytes; 0 or -ENOENT, -EINVAL. */
+int digest_pbkdf2(const char *name, struct slice password, struct slice salt,
+		  unsigned iterations, uint8_t *out, size_t out_n);
+
 /* CRC-32C (Castagnoli); start with seed 0 or a previous result. */
 uint32_t crc32c(uint32_t seed, const void *p, size_t n);
 /* The same without the processor's instruction; for tests. */
