@@ -12,6 +12,10 @@
  */
 struct mime_address *address_list_parse(struct slice value, struct arena *a);
 
+/* The same with a budget shared by several fields; it is counted down. */
+struct mime_address *address_list_budget(struct slice value, struct arena *a,
+					 unsigned *budget);
+
 /* Octets: RFC 5321 4.5.3.1, with some room for long local parts. */
 #define ADDRESS_LOCAL_MAX 512u
 #define ADDRESS_DOMAIN_MAX 255u

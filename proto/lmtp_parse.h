@@ -35,11 +35,11 @@ struct lmtp_command {
 int lmtp_parse(struct slice line, struct arena *a, struct lmtp_command *out,
 	       const char **reply_out);
 /*
- * The next line of input: its length with the line end in *used, without it
- * in *line.  0: none yet; 1: there is one; E_LIMIT: longer than LMTP_LINE_MAX
- * (then *used is to be dropped, and lines are dropped up to the next line end
- * by calling again with *skipping still set; 1 of a line that was skipped
- * never comes).  Start with *skipping false.
+ * The next line of input.  In every case the caller drops *used octets when it
+ * is done with *line.  1: *line is one, without its line end; 0: none is here
+ * yet (*used is then what belongs to a line already refused); E_LIMIT: the
+ * line is longer than LMTP_LINE_MAX, said once, its rest is skipped by later
+ * calls.  Start with *skipping false and keep it.
  */
 int lmtp_line(struct slice in, bool *skipping, struct slice *line,
 	      size_t *used);

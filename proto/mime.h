@@ -19,7 +19,8 @@
 #define MIME_PARTS_MAX 10000u
 #define MIME_PARAMS_MAX 100u		/* of one field */
 #define MIME_VALUE_MAX (64u * 1024)	/* octets of one unfolded header value */
-#define MIME_ADDRESSES_MAX 10000u	/* of one field */
+#define MIME_ADDRESSES_MAX 10000u	/* of one field, and of one message */
+#define MIME_PARAMS_TOTAL_MAX 50000u	/* of one message */
 
 struct mime_param {
 	struct mime_param *next;

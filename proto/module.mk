@@ -17,5 +17,13 @@ proto_PROTO += proto/record.proto
 proto_SRC += proto/imap_parse.c proto/imap_tree.c proto/imap_set.c
 proto_SRC += proto/imap_fetch.c proto/imap_args.c proto/imap_search.c
 
+# MIME: structure, its cached form, header values, search.
+proto_SRC += proto/rfc5322.c proto/address.c proto/mime_field.c
+proto_SRC += proto/mime_header.c proto/mime.c proto/mime_codec.c
+proto_SRC += proto/transfer.c proto/rfc2047.c proto/textsearch.c
+proto_SRC += proto/message_fields.c proto/imap_write.c
+
+proto_SRC += proto/lmtp_parse.c
+
 # Names, dates, charsets.
 proto_SRC += proto/mutf7.c proto/mailbox_name.c proto/date.c proto/charset.c
