@@ -20,6 +20,7 @@
 #include "node/base/slice.h"
 
 struct buf;
+struct clock;
 
 #define AUTH_NAME_MAX 255	/* bytes of a user name, before and after format */
 #define AUTH_PASSWORD_MAX 1024	/* bytes of a password; more is refused unread */
@@ -56,10 +57,11 @@ struct auth_vars {
 };
 
 /* Dovecot's variables: appends the expanded text.  Called in any thread; must
- * not block.  An unknown variable is a failure with text. */
+ * not block.  An unknown variable is a failure with text; with `path`, a
+ * value that is not safe as a level of a path is E_INVALID. */
 struct auth_expand {
 	int (*expand)(void *arg, const char *text, const struct auth_vars *v,
-		      struct buf *out, struct err *e);
+		      bool path, struct buf *out, struct err *e);
 	void *arg;
 };
 
@@ -75,7 +77,7 @@ struct auth_stamp {
  *   1   the file differs from *stamp (all zero at first): content appended to
  *       `to`, stamp renewed;
  *   0   it does not;
- *   <0  failure with text naming the path.
+ *   <0  failure with text naming the path; -ENOENT if there is none.
  */
 struct auth_reader {
 	int (*read)(void *arg, const char *path, struct auth_stamp *stamp,
@@ -120,6 +122,7 @@ struct auth_settings {
 	struct auth_uid_rules uid;
 	struct auth_expand expand;
 	struct auth_reader reader;
+	struct clock *clock;		/* NULL = the system's */
 };
 
 struct auth;
@@ -178,7 +181,8 @@ int auth_iterate_now(struct auth *a, struct arena *arena,
 
 /* The uid and gid that mail of this user would have; fails with the setting,
  * its value and the uid in the text.  uid or gid AUTH_NO_UID in *uid, *gid =
- * userdb gave none: the node's own is put in. */
+ * userdb gave none: the node's own is put in.  Userdb answers have passed
+ * this; a failure is AUTH_TEMPFAIL there. */
 int auth_check_uid(const struct auth_uid_rules *r, const char *user,
 		   uint32_t *uid, uint32_t *gid, struct err *e);
 

@@ -29,7 +29,11 @@ bool fields_yes(const struct auth_fields *f, const char *name);
 int fields_set(struct auth_fields *f, struct arena *a, const char *name,
 	       const char *value, struct err *e);
 void fields_remove(struct auth_fields *f, const char *name);
-/* "a=1 b c=2", separated by blanks; "\ " is no separator. */
+/* Cuts the next word off *text, at blanks and tabs; false at the end. */
+bool fields_word(struct slice *text, struct slice *word_out);
+/* "name=value" or "name", unescaped. */
+void fields_split(struct slice word, struct slice *name, struct slice *value);
+/* "a=1 b c=2": all words.  A later one of the same name wins. */
 int fields_parse(struct auth_fields *f, struct arena *a, struct slice text,
 		 struct err *e);
 
