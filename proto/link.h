@@ -194,6 +194,7 @@ struct link_forkinfo {
 	bool wrote;			/* the sender wrote of its tail itself */
 	bool changes;			/* more than lineage records in it */
 	bool known;			/* the two above could be found out */
+	bool shown;			/* some of it may have been published */
 };
 
 struct link_seed {

@@ -346,6 +346,7 @@ static void pack_small(const struct link_msg *m, unsigned rest, struct arena *a,
 		v->wrote = m->forkinfo.wrote;
 		v->changes = m->forkinfo.changes;
 		v->known = m->forkinfo.known;
+		v->shown = m->forkinfo.shown;
 		h->fork_info = v;
 		break;
 	}

@@ -278,6 +278,7 @@ static void small(struct check *c, const Duet__Link__Head *h, struct arena *a,
 		m->forkinfo.wrote = h->fork_info->wrote;
 		m->forkinfo.changes = h->fork_info->changes;
 		m->forkinfo.known = h->fork_info->known;
+		m->forkinfo.shown = h->fork_info->shown;
 		break;
 	case DUET__LINK__HEAD__REST_UP:
 		m->up.partner_trusted = h->up->partner_trusted;
