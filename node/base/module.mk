@@ -20,3 +20,6 @@ base_SRC := \
 	node/base/stream_socket.c \
 	node/base/tls.c \
 	node/base/ipc.c
+
+# Proof of the secret of the pair.
+base_SRC += node/base/scram.c
