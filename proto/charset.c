@@ -101,7 +101,7 @@ static bool name_matches(struct slice name, const char *pattern)
 
 	if (pattern[n - 1] != '*')
 		return slice_is_ci(name, pattern);
-	return name.n >= n &&
+	return name.n >= n - 1 &&
 	       slice_eq_ci(slice_sub(name, 0, n - 1), slice_of(pattern, n - 1));
 }
 

@@ -1,2 +1,6 @@
 # Fuzz targets, one for each parser of bytes from outside.
 fuzz_TARGETS += tests/fuzz/fuzz_record
+# IMAP, LMTP, MIME and their pieces.
+fuzz_TARGETS += tests/fuzz/fuzz_imap tests/fuzz/fuzz_mime tests/fuzz/fuzz_lmtp
+fuzz_TARGETS += tests/fuzz/fuzz_mutf7 tests/fuzz/fuzz_address
+fuzz_TARGETS += tests/fuzz/fuzz_date tests/fuzz/fuzz_text
