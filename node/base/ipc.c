@@ -118,12 +118,28 @@ static void leave(struct ipc *c)
 		destroy(c);
 }
 
+static void passed(struct ipc *c)
+{
+	close(c->passing[0].fd);
+	c->n_passing--;
+	memmove(c->passing, c->passing + 1, c->n_passing * sizeof(*c->passing));
+}
+
+static void drop_out(struct ipc *c)
+{
+	while (c->n_passing)
+		passed(c);
+	buf_shrink(&c->out, 0);
+	c->out_at = 0;
+}
+
 static void close_with(struct ipc *c, const struct err *e)
 {
 	if (c->dead || c->closed)
 		return;
 	c->closed = true;
 	loop_io_events(c->io, 0);
+	drop_out(c);
 	c->ops->closed(c->arg, e);
 }
 
@@ -175,13 +191,6 @@ static ssize_t send_part(struct ipc *c, size_t n, int fd)
 	return r < 0 ? -errno : r;
 }
 
-static void passed(struct ipc *c)
-{
-	close(c->passing[0].fd);
-	c->n_passing--;
-	memmove(c->passing, c->passing + 1, c->n_passing * sizeof(*c->passing));
-}
-
 static int flush_out(struct ipc *c)
 {
 	while (c->out_at < c->out.n) {
@@ -206,14 +215,6 @@ static int flush_out(struct ipc *c)
 		c->out_at = 0;
 	}
 	return 0;
-}
-
-static void drop_out(struct ipc *c)
-{
-	while (c->n_passing)
-		passed(c);
-	buf_shrink(&c->out, 0);
-	c->out_at = 0;
 }
 
 static void flush_or_close(struct ipc *c)

@@ -25,8 +25,8 @@
  *  2. `busy` counts our frames on the stack; after stream_free() (dead) the
  *     last of them frees the structure and the buffers, so that an owner may
  *     free the stream while it still looks at a line of it.
- *  3. With tls_next set, plain output is still to be written and nothing is
- *     read; then it becomes tls and the handshake runs.
+ *  3. With tls_next set, plain_left bytes of output are still to be written in
+ *     clear and nothing is read; then it becomes tls and the handshake runs.
  *  4. The owner hears `closed` once, and nothing after it.
  */
 struct stream {
@@ -35,6 +35,7 @@ struct stream {
 	int fd;
 	struct buf in, out;
 	size_t in_at;
+	size_t plain_left;	/* of out, while tls_next waits */
 	const struct stream_ops *ops;
 	void *arg;
 
@@ -44,7 +45,7 @@ struct stream {
 	unsigned busy;
 	bool dead, finishing, closed, eof, paused;
 	bool deferred, want_flush, want_more;
-	bool handshaking, told_secured;
+	bool handshaking, secured;
 	/* TLS has its own view of what an operation waits for. */
 	bool read_wants_out, write_wants_in, out_blocked;
 	/* Reading stopped although TLS may hold decrypted bytes. */
@@ -266,12 +267,12 @@ static void begin_tls(struct stream *s)
 /* Writes what is pending; an error is in e. */
 static int write_out(struct stream *s, struct err *e)
 {
-	size_t at = 0;
+	size_t at = 0, end = s->tls_next ? s->plain_left : s->out.n;
 	int result = 0;
 
 	s->out_blocked = false;
-	while (at < s->out.n) {
-		ssize_t r = write_once(s, s->out.p + at, s->out.n - at, e);
+	while (at < end) {
+		ssize_t r = write_once(s, s->out.p + at, end - at, e);
 
 		if (r == -EAGAIN) {
 			s->out_blocked = !s->write_wants_in;
@@ -284,6 +285,8 @@ static int write_out(struct stream *s, struct err *e)
 		at += (size_t)r;
 	}
 	buf_consume(&s->out, at);
+	if (s->tls_next)
+		s->plain_left -= at;
 	return result;
 }
 
@@ -318,12 +321,13 @@ static void flush_now(struct stream *s)
 		write_failed(s, &e);
 		return;
 	}
+	if (s->tls_next) {
+		if (s->plain_left == 0)
+			begin_tls(s);
+		return;
+	}
 	if (s->out.n == 0) {
 		buf_shrink(&s->out, 0);
-		if (s->tls_next) {
-			begin_tls(s);
-			return;
-		}
 		if (s->finishing) {
 			stream_free(s);
 			return;
@@ -348,6 +352,7 @@ static void handshake(struct stream *s)
 		return;
 	}
 	s->handshaking = false;
+	s->secured = true;
 	s->want_flush = s->out.n > 0;
 	/* The last flight of the peer may have brought data with it. */
 	s->in_blocked = true;
@@ -537,14 +542,18 @@ int stream_start_tls(struct stream *s, struct tls_ctx *ctx, bool server,
 	r = tls_conn_new(ctx, s->fd, server, hostname, &s->tls_next, e);
 	if (r < 0)
 		return r;
-	stream_flush(s);
+	s->plain_left = s->out.n;
+	if (s->plain_left == 0)
+		begin_tls(s);
+	else
+		stream_flush(s);
 	update(s);
 	return 0;
 }
 
 bool stream_secured(const struct stream *s)
 {
-	return s->tls && !s->handshaking;
+	return s->secured;
 }
 
 const char *stream_tls_text(const struct stream *s)

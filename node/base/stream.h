@@ -57,7 +57,8 @@ size_t stream_out_pending(const struct stream *s);
 
 /* TLS from here on.  Server side: input already received in clear must have
  * been consumed (RFC 3501 6.2.1: a pipelined command after STARTTLS is
- * refused by dropping it).  hostname: for clients, SNI and check, or NULL. */
+ * refused by dropping it).  Output appended before this call goes in clear,
+ * what comes after it in TLS.  hostname: for clients, SNI and check, or NULL. */
 int stream_start_tls(struct stream *s, struct tls_ctx *ctx, bool server,
 		     const char *hostname, struct err *e);
 bool stream_secured(const struct stream *s);

@@ -9,3 +9,7 @@ unit_TESTS += tests/unit/base/test_map
 unit_TESTS += tests/unit/base/test_loop
 unit_TESTS += tests/unit/base/test_fsio
 unit_TESTS += tests/unit/base/test_log
+unit_TESTS += tests/unit/base/test_stream
+unit_TESTS += tests/unit/base/test_socket
+unit_TESTS += tests/unit/base/test_tls
+unit_TESTS += tests/unit/base/test_ipc
