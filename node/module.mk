@@ -6,6 +6,11 @@ node_SRC += node/role.c node/super/super.c node/super/super_dirs.c \
 	node/super/owner.c node/super/identity.c node/super/privs.c \
 	node/super/super_listen.c node/super/child.c node/super/reload.c \
 	node/super/stop.c node/super/admin.c node/super/rootfile.c
+node_SRC += node/adm.c node/auth_role.c node/auth_conf.c node/auth_files.c \
+	node/auth_admin.c node/auth_smtp.c
+node_SRC += node/front/front.c node/front/login.c node/front/login_cmd.c \
+	node/front/login_log.c node/front/relay.c node/front/lmtp.c \
+	node/front/lmtp_mail.c
 node_SRC += \
 	node/imap/commands.c \
 	node/imap/session.c \
@@ -27,3 +32,36 @@ node_SRC += \
 	node/imap/cmd_copy.c \
 	node/imap/cmd_expunge.c \
 	node/imap/cmd_search.c
+
+# Configuration: table of settings, grammar, values, treatment, output.
+node_SRC += \
+	node/config/conf.c \
+	node/config/conf_table.c \
+	node/config/conf_rows_core.c \
+	node/config/conf_rows_tls.c \
+	node/config/conf_rows_auth.c \
+	node/config/conf_rows_mail.c \
+	node/config/conf_rows_format.c \
+	node/config/conf_rows_proto.c \
+	node/config/conf_rows_pair.c \
+	node/config/conf_rows_service.c \
+	node/config/conf_rows_plugin.c \
+	node/config/conf_services.c \
+	node/config/conf_value.c \
+	node/config/conf_line.c \
+	node/config/conf_parse.c \
+	node/config/conf_read.c \
+	node/config/conf_net.c \
+	node/config/conf_store.c \
+	node/config/conf_vars.c \
+	node/config/conf_if.c \
+	node/config/conf_check.c \
+	node/config/conf_check_special.c \
+	node/config/conf_check_service.c \
+	node/config/conf_check_whole.c \
+	node/config/conf_blocks.c \
+	node/config/conf_listen.c \
+	node/config/conf_loc.c \
+	node/config/conf_code.c \
+	node/config/conf_diff.c \
+	node/config/conf_dump.c

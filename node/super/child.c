@@ -130,7 +130,7 @@ static int memory_file(struct slice s, struct err *e)
 }
 
 /* uid, gid and root directory of a role: the table of privs.h. */
-static void config_head(struct child *c, struct ipc_head *h,
+static void config_head(struct child *c, struct arena *a, struct ipc_head *h,
 			struct ipc_field *f)
 {
 	struct super *s = c->super;
@@ -153,6 +153,10 @@ static void config_head(struct child *c, struct ipc_head *h,
 	if (s->also_stderr)
 		f[h->n_fields++] = (struct ipc_field){"stderr", "1"};
 	f[h->n_fields++] = (struct ipc_field){"mail_root", s->mail_root};
+	f[h->n_fields++] = (struct ipc_field){
+		"mail_uid", arena_printf(a, "%lu", (unsigned long)o->mail_uid)};
+	f[h->n_fields++] = (struct ipc_field){
+		"mail_gid", arena_printf(a, "%lu", (unsigned long)o->mail_gid)};
 }
 
 int child_send_config(struct child *c, struct conf *conf, bool reload,
@@ -160,6 +164,7 @@ int child_send_config(struct child *c, struct conf *conf, bool reload,
 {
 	struct ipc_head h = {.flags = reload};
 	struct ipc_field f[8];
+	struct arena *a;
 	struct buf b;
 	int fd;
 
@@ -172,8 +177,10 @@ int child_send_config(struct child *c, struct conf *conf, bool reload,
 	buf_fini(&b);
 	if (fd < 0)
 		return fd;
-	config_head(c, &h, f);
+	a = arena_new(256);
+	config_head(c, a, &h, f);
 	child_tell(c, IPC_CONFIG, 0, &h, fd);
+	arena_free(a);
 	return 0;
 }
 
@@ -294,10 +301,6 @@ static void on_message(void *arg, struct ipc_msg *m)
 	case IPC_IDENTITY_WRITE:
 		on_identity_write(c, m, &h);
 		break;
-	case IPC_READ:
-		if (c->kind == ROLE_AUTH)
-			super_rootfile(s, c, m->stream, &h);
-		break;
 	case IPC_STATUS:
 		snprintf(s->status, sizeof(s->status), "%s", h.text);
 		super_serving(s);
@@ -384,6 +387,7 @@ static void on_exit_of(void *arg, pid_t pid, int status)
 		return;
 	c->pid = 0;
 	ipc_free(TAKE(c->ipc));
+	ipc_free(TAKE(c->files));
 	describe(status, how, sizeof(how));
 	if (s->stopping) {
 		if (status != 0 && !c->drained)
@@ -463,6 +467,46 @@ static char **environment(struct super *s, struct arena *a)
 	return v;
 }
 
+/* Questions for files come over a channel of their own: they are asked in
+ * threads that block. */
+static void files_closed(void *arg, const struct err *e)
+{
+	struct child *c = arg;
+
+	(void)e;
+	ipc_free(TAKE(c->files));
+}
+
+static void files_message(void *arg, struct ipc_msg *m)
+{
+	struct child *c = arg;
+	struct arena *a = arena_new(512);
+	struct err e = ERR_NONE;
+	struct ipc_head h;
+
+	if (m->fd >= 0)
+		close(m->fd);
+	if (m->type == IPC_READ && ipc_head_decode(m->head, a, &h, &e) == 0)
+		super_rootfile(c->super, c->files, &h);
+	arena_free(a);
+}
+
+static const struct ipc_ops files_ops = {
+	.message = files_message, .closed = files_closed,
+};
+
+static void open_files_channel(struct child *c)
+{
+	struct ipc_head h = {.role = ROLE_SUPER};
+	int fd[2];
+
+	ipc_free(TAKE(c->files));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
+		return;
+	c->files = ipc_new(c->super->loop, fd[0], &files_ops, c);
+	child_tell(c, IPC_PEER, 0, &h, fd[1]);
+}
+
 int child_start(struct child *c, struct err *e)
 {
 	struct super *s = c->super;
@@ -494,6 +538,8 @@ int child_start(struct child *c, struct err *e)
 	loop_child(s->loop, pid, on_exit_of, c);
 	if (child_send_config(c, s->conf, false, e) < 0)
 		return e->code;
+	if (c->kind == ROLE_AUTH && s->owner.root)
+		open_files_channel(c);
 	child_tell(c, IPC_COMMIT, 0, NULL, -1);
 	identity_encode(&s->identity, id);
 	h.data = slice_of(id, sizeof(id));

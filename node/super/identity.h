@@ -50,13 +50,4 @@ int identity_write(const struct sys *sys, const char *dir,
 int identity_check_change(const struct node_identity *from,
 			  const struct node_identity *to, struct err *e);
 
-/* Node mark of a mail root, ROOT/.duet-node: "duet-node 1\npair HEX\nnode I\n".
- * Gives 0 when it is this node's, E_NOTFOUND if there is none, E_FOREIGN if
- * it is another's. */
-#define NODE_MARK ".duet-node"
-int identity_mark_check(const struct sys *sys, const char *root,
-			const struct node_identity *id, struct err *e);
-int identity_mark_write(const struct sys *sys, const char *root,
-			const struct node_identity *id, struct err *e);
-
 #endif

@@ -134,8 +134,7 @@ static int look(struct super *s, const struct ipc_head *h,
 	return 1;
 }
 
-void super_rootfile(struct super *s, struct child *c, uint64_t stream,
-		    const struct ipc_head *h)
+void super_rootfile(struct super *s, struct ipc *c, const struct ipc_head *h)
 {
 	struct auth_stamp stamp = {0};
 	struct ipc_head reply = {0};
@@ -145,5 +144,6 @@ void super_rootfile(struct super *s, struct child *c, uint64_t stream,
 	reply.code = look(s, h, &stamp, &fd, &e);
 	reply.text = e.op;
 	reply.data = slice_of(&stamp, sizeof(stamp));
-	child_tell(c, IPC_FILE, stream, &reply, fd);
+	if (ipc_say(c, IPC_FILE, 0, &reply, SLICE_NONE, fd) < 0 && fd >= 0)
+		close(fd);
 }

@@ -50,6 +50,7 @@ struct child {
 	enum child_state state;
 	pid_t pid;
 	struct ipc *ipc;
+	struct ipc *files;		/* auth: READ and FILE */
 	uint64_t started_usec;
 	unsigned missed;		/* pings without answer, in a row */
 	unsigned restarts, quick;	/* ever; since it last ran well */
@@ -104,6 +105,7 @@ struct super {
 
 	struct loop_timer *ping;
 	uint64_t ping_seq;
+	bool remark;			/* a new identity replaces its marks */
 	bool serving;			/* READY was said */
 	bool stopping;
 	struct reload *reload;
@@ -197,7 +199,7 @@ void stop_child_done(struct super *s, struct child *c);
 void super_admin_accept(struct super *s, struct listener *l);
 
 /* ---- rootfile.c ---- */
-void super_rootfile(struct super *s, struct child *c, uint64_t stream,
-		    const struct ipc_head *h);
+/* Answers READ on c by FILE. */
+void super_rootfile(struct super *s, struct ipc *c, const struct ipc_head *h);
 
 #endif

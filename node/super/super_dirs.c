@@ -11,6 +11,7 @@
 #include "node/base/cleanup.h"
 #include "node/base/clock.h"
 #include "node/base/rng.h"
+#include "storage/account_root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -266,22 +267,26 @@ int super_identity_load(struct super *s, struct err *e)
 
 static int mark_root(struct super *s, struct err *e)
 {
+	struct slice pair = slice_of(s->identity.pair_id.b, 16);
+	unsigned index = s->identity.index;
 	int r;
 
 	if (!s->mail_root[0] || !s->identity.has)
 		return 0;
-	r = identity_mark_check(&s->sys, s->mail_root, &s->identity, e);
+	r = node_mark_check(s->sys.fs, s->mail_root, pair, index, e);
 	if (r == 0)
 		return 0;
 	/* With accounts the mark must be there: an unmounted disk is not an
 	 * empty store.  Without any there is nothing to lose. */
-	if (super_has_accounts(s))
-		return err_set(e, r, "%s, while this node has accounts: mount "
-			       "the file system of %s", e->op, s->mail_root);
-	if (r == E_FOREIGN && !s->identity.provisional && !s->identity.member)
+	if (super_has_accounts(s)) {
+		err_prefix(e, "this node has accounts; is the file system of "
+			   "%s mounted?", s->mail_root);
+		return r;
+	}
+	if (r == E_FOREIGN && !s->remark)
 		return r;
 	*e = ERR_NONE;
-	return identity_mark_write(&s->sys, s->mail_root, &s->identity, e);
+	return node_mark_write(s->sys.fs, s->mail_root, pair, index, e);
 }
 
 /* Runs fn in a child with the mail owner's rights; its error comes back. */
@@ -332,7 +337,7 @@ int super_mail_root(struct super *s, bool new_identity, struct err *e)
 {
 	struct stat st;
 
-	(void)new_identity;
+	s->remark = new_identity;
 	if (!s->mail_root[0])
 		return 0;
 	/* The directory itself may be wanting on a new node; a missing one on

@@ -1,0 +1,296 @@
+/* LMTP: the dialog. */
+
+#include "node/front/lmtp.h"
+#include "node/base/buf.h"
+#include "node/base/cleanup.h"
+#include "node/base/loop.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void lmtp_say(struct lmtp *l, const char *fmt, ...)
+{
+	struct buf *out = stream_out(l->stream);
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	buf_str(out, text);
+	buf_str(out, "\r\n");
+	stream_flush(l->stream);
+}
+
+void lmtp_close(struct lmtp *l, const char *last_words)
+{
+	struct front *f = l->front;
+
+	if (last_words)
+		lmtp_say(l, "%s", last_words);
+	lmtp_reset(l);
+	list_remove(&l->node);
+	f->n_lmtps--;
+	loop_timer_free(l->timer);
+	front_conf_unref(l->conf);
+	arena_free(l->arena);
+	free(l->name);
+	stream_finish(l->stream);
+	free(l);
+	front_maybe_drained(f);
+}
+
+static void greet(struct lmtp *l)
+{
+	lmtp_say(l, "220 %s %s", l->conf->hostname, l->conf->greeting);
+}
+
+static void cmd_lhlo(struct lmtp *l, const struct lmtp_command *c)
+{
+	lmtp_reset(l);
+	free(l->name);
+	l->name = xstrndup(c->text.p, c->text.n);
+	lmtp_say(l, "250-%s", l->conf->hostname);
+	if (l->conf->tls && !l->tls && !l->unix_socket)
+		lmtp_say(l, "250-STARTTLS");
+	lmtp_say(l, "250-8BITMIME");
+	lmtp_say(l, "250-ENHANCEDSTATUSCODES");
+	lmtp_say(l, "250-PIPELINING");
+	if (l->size_max)
+		lmtp_say(l, "250 SIZE %llu", (unsigned long long)l->size_max);
+	else
+		lmtp_say(l, "250 SIZE");
+}
+
+static void cmd_starttls(struct lmtp *l)
+{
+	struct err e = ERR_NONE;
+
+	if (!l->conf->tls || l->tls || l->unix_socket) {
+		lmtp_say(l, l->tls ? "443 5.5.1 TLS is already active."
+				   : "502 5.5.1 TLS support isn't enabled.");
+		return;
+	}
+	/* RFC 3207: what came in clear behind STARTTLS is dropped. */
+	stream_consume(l->stream, stream_in(l->stream).n);
+	lmtp_say(l, "220 2.0.0 Begin TLS negotiation now.");
+	l->state = LMTP_TLS;
+	if (stream_start_tls(l->stream, l->conf->tls, true, NULL, &e) < 0)
+		lmtp_close(l, NULL);
+}
+
+/* false: l is gone. */
+static bool command(struct lmtp *l, struct slice line)
+{
+	struct lmtp_command c = {0};
+	const char *reply = NULL;
+
+	if (!l->arena)
+		l->arena = arena_new(2048);
+	if (lmtp_parse(line, l->arena, &c, &reply) < 0) {
+		lmtp_say(l, "%s", reply);
+		if (++l->bad >= LMTP_BAD_MAX) {
+			lmtp_close(l, "421 4.7.0 Too many bad commands");
+			return false;
+		}
+		return true;
+	}
+	switch (c.verb) {
+	case LMTP_LHLO:
+		cmd_lhlo(l, &c);
+		break;
+	case LMTP_HELO:
+		lmtp_say(l, "500 5.5.1 This is LMTP: use LHLO");
+		break;
+	case LMTP_MAIL:
+		lmtp_mail(l, &c);
+		break;
+	case LMTP_RCPT:
+		lmtp_rcpt(l, &c);
+		break;
+	case LMTP_DATA:
+		lmtp_begin_data(l);
+		break;
+	case LMTP_RSET:
+		lmtp_reset(l);
+		lmtp_say(l, "250 2.0.0 OK");
+		break;
+	case LMTP_NOOP:
+		lmtp_say(l, "250 2.0.0 OK");
+		break;
+	case LMTP_QUIT:
+		lmtp_close(l, "221 2.0.0 Bye");
+		return false;
+	case LMTP_VRFY:
+		lmtp_say(l, "252 2.3.3 Try RCPT instead");
+		break;
+	case LMTP_STARTTLS:
+		if (!l->conf->tls || l->tls || l->unix_socket) {
+			cmd_starttls(l);
+			break;
+		}
+		cmd_starttls(l);
+		return false;
+	case LMTP_UNKNOWN:
+		lmtp_say(l, "502 5.5.2 Unknown command");
+		if (++l->bad >= LMTP_BAD_MAX) {
+			lmtp_close(l, "421 4.7.0 Too many bad commands");
+			return false;
+		}
+		break;
+	}
+	return true;
+}
+
+/* One line; false: nothing more can be done now. */
+static bool take_line(struct lmtp *l)
+{
+	struct slice line;
+	size_t used = 0;
+	int r = lmtp_line(stream_in(l->stream), &l->skipping, &line, &used);
+	char copy[LMTP_LINE_MAX + 1];
+
+	if (r == E_LIMIT) {
+		stream_consume(l->stream, used);
+		lmtp_say(l, "500 5.5.2 Line too long");
+		return true;
+	}
+	if (r <= 0) {
+		stream_consume(l->stream, used);
+		return used > 0;
+	}
+	if (line.n > LMTP_LINE_MAX)
+		line.n = LMTP_LINE_MAX;
+	memcpy(copy, line.p, line.n);
+	stream_consume(l->stream, used);
+	loop_timer_set(l->timer, LMTP_TIMEOUT_USEC);
+	/* STARTTLS drops the rest of the input and the state changes: so the
+	 * loop in on_readable looks at both again. */
+	return command(l, slice_of(copy, line.n));
+}
+
+static void on_readable(void *arg)
+{
+	struct lmtp *l = arg;
+
+	for (;;) {
+		if (l->state == LMTP_COMMAND) {
+			if (stream_in(l->stream).n == 0 || !take_line(l))
+				return;
+		} else if (l->state == LMTP_IN_DATA) {
+			if (stream_in(l->stream).n == 0 || !lmtp_take_data(l))
+				return;
+		} else {
+			return;
+		}
+	}
+}
+
+static void on_writable(void *arg)
+{
+	(void)arg;
+}
+
+static void on_closed(void *arg, const struct err *e)
+{
+	struct lmtp *l = arg;
+
+	(void)e;
+	lmtp_close(l, NULL);
+}
+
+void lmtp_next(struct lmtp *l)
+{
+	l->state = LMTP_COMMAND;
+	loop_timer_set(l->timer, LMTP_TIMEOUT_USEC);
+	if (l->front->draining && !l->in_mail) {
+		lmtp_close(l, "421 4.3.2 Server is going down, try again");
+		return;
+	}
+	stream_more(l->stream);
+}
+
+static void on_secured(void *arg)
+{
+	struct lmtp *l = arg;
+	bool starttls = l->state == LMTP_TLS;
+
+	l->tls = true;
+	free(TAKE(l->name));
+	lmtp_reset(l);
+	if (!starttls)
+		greet(l);
+	lmtp_next(l);
+}
+
+static const struct stream_ops lmtp_ops = {
+	.readable = on_readable, .writable = on_writable, .closed = on_closed,
+	.secured = on_secured,
+};
+
+static void on_timer(void *arg)
+{
+	struct lmtp *l = arg;
+
+	/* Replies come by themselves: the store has its own time-outs. */
+	if (l->state == LMTP_REPLIES || l->state == LMTP_LOOKUP) {
+		loop_timer_set(l->timer, LMTP_TIMEOUT_USEC);
+		return;
+	}
+	lmtp_close(l, "421 4.4.2 Disconnected for inactivity");
+}
+
+void lmtp_accept(struct front *f, struct front_conf *c, int fd, bool tls)
+{
+	struct err e = ERR_NONE;
+	struct lmtp *l;
+
+	if (f->n_lmtps >= FRONT_LMTP_MAX || f->draining || (tls && !c->tls)) {
+		static const char busy[] =
+			"421 4.3.2 Too many connections, try again\r\n";
+
+		if (!tls)
+			(void)!write(fd, busy, sizeof(busy) - 1);
+		close(fd);
+		return;
+	}
+	l = NEW(struct lmtp);
+	l->front = f;
+	l->conf = front_conf_ref(c);
+	front_addr_of(fd, &l->addr);
+	l->unix_socket = !l->addr.rip[0];
+	front_session_id(f, l->sid);
+	l->size_max = conf_size(c->conf, NULL, "quota_max_mail_size");
+	if (l->size_max == UINT64_MAX)
+		l->size_max = 0;
+	list_append(&f->lmtps, &l->node);
+	f->n_lmtps++;
+	l->stream = stream_new(f->role->loop, fd, LMTP_IN_MAX, LMTP_OUT_MAX,
+			       &lmtp_ops, l);
+	l->timer = loop_timer_new(f->role->loop, LMTP_TIMEOUT_USEC, on_timer,
+				  l);
+	if (!tls)
+		greet(l);
+	else if (stream_start_tls(l->stream, c->tls, true, NULL, &e) < 0)
+		lmtp_close(l, NULL);
+}
+
+void lmtp_drain(struct front *f)
+{
+	struct list *i = f->lmtps.next;
+
+	while (i != &f->lmtps) {
+		struct lmtp *l = CONTAINER_OF(i, struct lmtp, node);
+
+		i = i->next;
+		if (!l->in_mail && l->state == LMTP_COMMAND)
+			lmtp_close(l, "421 4.3.2 Server is going down, try "
+				   "again");
+	}
+}
+
+bool lmtp_idle(const struct front *f)
+{
+	return list_empty(&f->lmtps);
+}
