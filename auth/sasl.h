@@ -22,7 +22,7 @@ enum sasl_step {
 
 struct sasl_answer {
 	struct slice authcid;	/* who logs in, as typed */
-	struct slice authzid;	/* whose account, empty = the same */
+	struct slice authzid;	/* whose account; empty or equal = the same */
 	struct slice password;
 };
 
