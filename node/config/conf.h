@@ -44,9 +44,6 @@ enum {
 	/* Grammar, names and value forms only (duetconf -n of a foreign tree):
 	 * no refusals, no "not in this build". */
 	CONF_NO_TREATMENT = 2,
-	/* Whatever would be a note is collected, nothing is skipped; without
-	 * this flag notes are still collected, unknown plugin names are not. */
-	CONF_ALL_NOTES = 4,
 };
 
 struct conf_override {		/* -o name=value */
@@ -78,7 +75,7 @@ void conf_unref(struct conf *c);	/* NULL is fine */
 const char *conf_path(const struct conf *c);
 
 /* What the administrator should know although the configuration starts. */
-enum conf_severity { CONF_NOTE, CONF_WARNING };
+enum conf_severity { CONF_NOTE, CONF_WARNING, CONF_REFUSED };
 
 struct conf_note {
 	enum conf_severity severity;
@@ -88,7 +85,14 @@ struct conf_note {
 };
 
 size_t conf_notes(const struct conf *c, const struct conf_note **out);
-/* Files that were read, in order, those behind "<" included. */
+/*
+ * The treatment that CONF_NO_TREATMENT left out, for tools that show a whole
+ * configuration and then what is wrong with it.  Every refusal becomes a note
+ * CONF_REFUSED, the first one the error.  Once for a conf, before it is
+ * shared.
+ */
+int conf_check(struct conf *c, struct err *e);
+/* Files of settings that were read, in order. */
 size_t conf_files(const struct conf *c, const char *const **out);
 
 /* ---- values ------------------------------------------------------------ */
