@@ -38,10 +38,18 @@ uint64_t account_counter(const struct account *a);	/* modseq, at the end */
  * (replication.md, Numbering). */
 uint64_t account_answer_modseq(const struct account *a, uint64_t modseq);
 void account_digest(struct account *a, uint8_t out[16]);
+/* The published state has an ACCOUNT_CREATE that no ACCOUNT_DELETE followed. */
+bool account_exists(const struct account *a);
+/* The CHECKPOINT that describes the published state; use it when quiet. */
+void account_checkpoint_op(struct account *a, struct arena *arena,
+			   struct op_checkpoint *out);
 
 /* --- mailboxes: by name (UTF-8; INBOX in any case), by id --- */
 struct mailbox *account_mailbox(struct account *a, struct slice name);
 struct mailbox *account_mailbox_id(struct account *a, struct id128 id);
+/* A name as it is stored: INBOX as first level in capitals.  Gives its length,
+ * 0 if it is empty or too long. */
+size_t mailbox_name_canonical(struct slice name, uint8_t to[MBOX_NAME_MAX]);
 /* Sorted by name; false stops. */
 typedef bool account_mailbox_cb(void *arg, struct mailbox *m);
 void account_mailboxes(struct account *a, account_mailbox_cb *cb, void *arg);

@@ -11,6 +11,7 @@
  * Private to storage/.
  */
 
+#include "storage/prepare.h"
 #include "storage/state.h"
 
 struct head;
@@ -40,5 +41,17 @@ bool head_quiet(const struct head *h);
 uint64_t head_number(const struct head *h, struct id128 mbox, uint64_t uidnext,
 		     unsigned node, bool dense);
 bool head_full(const struct head *h, struct id128 mbox);
+
+/* What pending records do, for prepare: whether one of them … */
+/* … creates, renames, deletes mailboxes, or the account */
+bool head_structural(const struct head *h);
+/* … changes flags of the mailbox, or names a keyword for the first time */
+bool head_flags(const struct head *h, struct id128 mbox);
+bool head_keyword(const struct head *h, struct id128 mbox);
+bool head_delivery(const struct head *h, const uint8_t id[32]);
+/* … begins an epoch and is not durable here yet: nothing is numbered (U2) */
+bool head_begin_waits(const struct head *h);
+/* The lineage at the end of the log. */
+const struct lineage_entry *head_lineage(const struct head *h, size_t *n);
 
 #endif

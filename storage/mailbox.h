@@ -34,6 +34,7 @@ struct mrec {
 	struct id128 emailid, threadid;
 	uint8_t body_hash[32];
 	uint64_t cache_at;		/* offset in the cache file, 0 = none */
+	uint64_t spare;
 	uint64_t keywords;		/* bits 0…63 of the mailbox's table; more
 					 * in a wider generation, see index.h */
 };
@@ -66,6 +67,11 @@ void mailbox_watch_add(struct mailbox *m, struct mailbox_watch *w);
 void mailbox_watch_remove(struct mailbox_watch *w);
 
 /* --- records --- */
+/*
+ * Maps the index; SELECT calls it to learn of an error.  Later calls map it by
+ * themselves; one that cannot be read then shows expunged records only.
+ */
+int mailbox_open(struct mailbox *m, struct err *e);
 uint64_t mailbox_generation(const struct mailbox *m);
 uint32_t mailbox_records(const struct mailbox *m);
 const struct mrec *mailbox_rec(const struct mailbox *m, uint32_t i);

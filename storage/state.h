@@ -47,6 +47,10 @@ int state_apply(struct state *s, const struct frame *f, uint32_t nonce,
 		bool replay, struct err *e);
 /* After the last frame of a replay: digests and rank tables made right. */
 int state_replayed(struct state *s, struct err *e);
+/* A message file with these octets, in a mailbox or expunged; its path is
+ * appended (no NUL).  E_NOTFOUND. */
+int state_body_find(struct state *s, const uint8_t hash[32],
+		    struct buf *path_out);
 /* The position of the last frame applied. */
 struct position state_position(const struct state *s);
 
@@ -62,9 +66,36 @@ int state_export(struct state *s, struct buf *to, struct err *e);
 int state_import(const struct state_opts *o, struct slice exported,
 		 struct state **out, struct err *e);
 
+/* Every message that is there, mailbox by mailbox (for seeds, scrubbing);
+ * false stops. */
+struct mrec;
+typedef bool state_body_cb(void *arg, struct mailbox *m,
+			   const struct mrec *rec);
+int state_bodies(struct state *s, state_body_cb *cb, void *arg, struct err *e);
+/*
+ * Puts the message file of a record in place from a file that has its octets
+ * at `offset` (a message file, a staged one, or plain octets), replacing what
+ * is there: for seeds and read-repair.
+ */
+int state_place_body(struct state *s, struct mailbox *m, const struct mrec *rec,
+		     const char *from, uint64_t offset, struct err *e);
+/* Bodies that replay or apply did not find: asked from the partner before the
+ * account is served. */
+size_t state_missing(const struct state *s);
+typedef bool state_missing_cb(void *arg, const uint8_t hash[32], uint64_t size);
+bool state_missing_each(struct state *s, state_missing_cb *cb, void *arg);
+void state_missing_found(struct state *s, const uint8_t hash[32]);
+/* Makes the directories of an account (mailboxes/, .duet/…) that are missing;
+ * done by loading, replay and import too. */
+int state_dirs(struct state *s, struct err *e);
+
 /* Incremental account digest, and the same recomputed from the index files. */
 void state_digest(struct state *s, uint8_t out[16]);
 int state_digest_recomputed(struct state *s, uint8_t out[16], struct err *e);
+/* Fills the CHECKPOINT op that describes the state as it is now: the account
+ * digest and those of mailboxes changed since the last CHECKPOINT. */
+void state_checkpoint_op(struct state *s, struct arena *a,
+			 struct op_checkpoint *out);
 /* Compared by CHECKPOINT records at apply: number of mismatches seen. */
 unsigned state_mismatches(const struct state *s);
 

@@ -1,0 +1,56 @@
+#ifndef DUET_STORAGE_FOLD_H
+#define DUET_STORAGE_FOLD_H
+
+/*
+ * Applying one record in three steps, so that what contradicts the state or
+ * does not fit on the disk changes nothing:
+ *  1. fold_check.c: every op against the state and the ops before it
+ *  2. resources: directories, message files, room in the index
+ *  3. the tables and index records, which cannot fail any more
+ * Private to storage/.
+ */
+
+#include "storage/state_private.h"
+
+/* A mailbox that the record names. */
+struct plan_box {
+	struct mailbox *m;
+	bool is_new, deleted;
+	uint64_t uidnext;
+	size_t adds;
+	size_t keywords;		/* of its table, after the record */
+	struct slice *new_keywords;	/* folded */
+	size_t n_new_keywords, cap_new_keywords;
+	const struct op_msg_expunge *expunge;	/* the last one */
+};
+
+struct plan {
+	struct state *s;
+	const struct frame *frame;
+	uint32_t nonce;
+	const struct record *r;
+	const struct frame_bodies *bodies;
+	struct arena *a;
+	struct err *e;
+	struct plan_box *boxes;
+	size_t n_boxes, cap_boxes;
+	const struct op_epoch_begin *begin;
+	bool wiped;			/* ACCOUNT_DELETE came */
+};
+
+/* New mailboxes are made (not yet inserted).  0 or E_CORRUPT, E_VERSION. */
+int plan_check(struct plan *p);
+struct plan_box *plan_box(struct plan *p, struct id128 id);
+void plan_fini(struct plan *p);
+
+/* --- index_gen.c: new generations of an index --- */
+/* So that `keywords` bits fit and `more` records can be added. */
+int mailbox_index_room(struct mailbox *m, size_t keywords, size_t more,
+		       struct err *e);
+/* Without the expunged records. */
+int mailbox_compact(struct mailbox *m, struct err *e);
+/* UIDs 1 … n in order, all with this modseq; message files follow. */
+int mailbox_renumber(struct mailbox *m, uint32_t uidvalidity, uint64_t modseq,
+		     struct err *e);
+
+#endif
