@@ -4,3 +4,5 @@ fuzz_TARGETS += tests/fuzz/fuzz_record
 fuzz_TARGETS += tests/fuzz/fuzz_imap tests/fuzz/fuzz_mime tests/fuzz/fuzz_lmtp
 fuzz_TARGETS += tests/fuzz/fuzz_mutf7 tests/fuzz/fuzz_address
 fuzz_TARGETS += tests/fuzz/fuzz_date tests/fuzz/fuzz_text
+# The envelope of IPC and link.
+fuzz_TARGETS += tests/fuzz/fuzz_ipc
