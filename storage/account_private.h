@@ -20,6 +20,14 @@ struct pending_frame {
 	struct frame_bodies bodies;
 	uint64_t batch;			/* journal batch it went into, 0 = none yet */
 	bool durable;
+	bool spilled;			/* bodies are in .duet/tmp/b.SEQ.I too */
+};
+
+/* Inline bodies that a checkpoint wrote to .duet/tmp/b.SEQ.0 … b.SEQ.n-1;
+ * they go when a durable snapshot lies beyond seq. */
+struct spilled {
+	uint64_t seq;
+	size_t n;
 };
 
 struct account {
@@ -36,10 +44,30 @@ struct account {
 	bool replaying;			/* published < unclean_until */
 	uint64_t unclean_until;
 	bool dirty;			/* changed since the last checkpoint */
-	/* marks and what is known of the partner */
-	uint8_t mark, mark_reason;	/* enum mark_kind, lone_reason */
+	/* Marks (durable ones) and what is known of the partner. */
+	uint8_t mark, mark_reason;	/* enum mark_kind, lone_reason; 0 = none */
 	uint64_t mark_time;
+	struct position mark_partner;
 	struct position partner_acked;
+	struct list acks;		/* in store.acks: not in the journal yet */
+	/* store_*.c only: */
+	struct list touched;		/* in store.touched: waits for a batch */
+	bool resetting;			/* a RESET is on its way */
+	bool replayed;			/* named by the journal since the mark */
+	uint64_t snap_number;		/* greatest file snap.N ever written */
+	uint64_t snap_kept;		/* the last one that is durable */
+	uint64_t snap_seq;		/* position of the last durable one */
+	uint8_t *raw_state;		/* its bytes, while nothing was published
+					 * since it was loaded unclean */
+	size_t raw_state_n;
+	uint64_t seed_token;
+	struct spilled *spilled;	/* rising */
+	size_t n_spilled, cap_spilled;
+	/* Staged bodies: there may be some; the last published frame that named
+	 * one. */
+	bool has_stages;
+	uint64_t stage_seq;
+	uint64_t used_usec;		/* last reference given back */
 	void *engine;			/* sync/ keeps its peer here */
 };
 

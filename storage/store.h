@@ -24,6 +24,9 @@ struct store_opts {
 	uint64_t journal_size;		/* pair_journal_size */
 	uint32_t journal_inline;	/* pair_journal_inline */
 	uint64_t reserve;		/* pair_reserve */
+	/* How long store_open() waits (blocking) for the journal's lock; 0 in
+	 * simulations, 10 s in a store process. */
+	uint64_t lock_wait_usec;
 	/* Something became fatal (fsync failed, journal corrupt): no call but
 	 * store_close() is allowed afterwards. */
 	void (*failed)(void *arg, const struct err *e);
@@ -34,6 +37,8 @@ struct store_opts {
  * the accounts it names.  E_TEMP if locked by another process. */
 int store_open(const struct store_opts *o, struct store **out, struct err *e);
 void store_close(struct store *s);
+/* Frees everything without any I/O: the process died, or its disk did. */
+void store_drop(struct store *s);
 /*
  * The recovery process: replays *every* journal present, whatever their
  * number, then leaves a clean mark in each.  progress may be NULL.
@@ -75,6 +80,10 @@ struct frame_bodies {
  * Never called after a failed sync. */
 typedef void store_durable(void *arg, struct account *a, struct position pos);
 void store_on_durable(struct store *s, store_durable *cb, void *arg);
+/* There is room in the journal again after store_append() or store_accept()
+ * gave E_TEMP. */
+typedef void store_space(void *arg);
+void store_on_space(struct store *s, store_space *cb, void *arg);
 
 /*
  * Holder: numbers the frame (seq, chain, hlc) after the end of the log and
@@ -195,7 +204,17 @@ int store_body_repair(struct store *s, struct account *a,
 
 /* --- housekeeping --------------------------------------------------------- */
 
-/* Starts a checkpoint if none runs. done may be NULL. */
+/* How long things are kept; may be set again at any time. */
+struct store_policy {
+	uint64_t expunged_keep_usec;	/* pair_expunged_keep */
+	uint64_t log_keep_usec;		/* pair_log_keep */
+	uint64_t log_size;		/* pair_log_size, per account */
+	/* A second member exists: what it has not acked is kept. */
+	bool partner;
+};
+void store_set_policy(struct store *s, const struct store_policy *p);
+/* Starts a checkpoint; if one runs, done waits for another after it.  done may
+ * be NULL. */
 void store_checkpoint(struct store *s, void (*done)(void *arg), void *arg);
 /* Once in a while (a minute): time stamp batch, sweeps of .expunged, idle
  * accounts unloaded, trimming. */

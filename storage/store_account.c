@@ -1,0 +1,442 @@
+/* Loading and unloading accounts: see store_private.h. */
+
+#include "storage/store_private.h"
+
+#include "node/base/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define BODY_INLINE_MAX (1024u * 1024)
+
+char *account_dir(const struct account *a, const char *below)
+{
+	return xprintf("%s/.duet/%s", a->root, below);
+}
+
+void account_dirty(struct account *a)
+{
+	a->dirty = true;
+}
+
+/* --- the snapshot ------------------------------------------------------------ */
+
+/* Did the checkpoint end that wrote it? */
+static bool counts(const struct store *s, const struct snapfile *f)
+{
+	if (f->journal == s->mark.journal)
+		return ckmark_counts(&s->mark, f->batch);
+	for (size_t i = 0; i < s->n_others; i++)
+		if (s->others[i].journal == f->journal)
+			return ckmark_counts(&s->others[i], f->batch);
+	return true;	/* a seed, or a journal that is gone */
+}
+
+/* The newest one that counts; E_NOTFOUND if there is none.  All others are
+ * removed: they are not to be believed later. */
+static int choose(struct account *a, struct buf *b, struct snapfile *out,
+		  struct err *e)
+{
+	struct fsio *fs = a->store->fs;
+	AUTO_FREE char *dir = account_dir(a, "state/snap");
+	uint64_t *numbers = NULL;
+	size_t n = 0;
+	bool removed = false;
+	int r = snapfile_list(fs, dir, &numbers, &n);
+
+	if (r < 0)
+		return err_set(e, r, "%s: %s", dir, err_name(r));
+	a->snap_number = n ? numbers[n - 1] : 0;
+	r = E_NOTFOUND;
+	for (size_t i = n; i > 0; i--) {
+		struct err why = ERR_NONE;
+
+		if (r == E_NOTFOUND) {
+			buf_reset(b);
+			r = snapfile_read(fs, dir, numbers[i - 1], b, out,
+					  &why);
+			if (r == 0 && id128_eq(out->account, a->id) &&
+			    counts(a->store, out)) {
+				a->snap_kept = numbers[i - 1];
+				continue;
+			}
+			if (r < 0 && r != E_CORRUPT) {
+				*e = why;
+				break;
+			}
+			r = E_NOTFOUND;
+		}
+		snapfile_remove(fs, dir, numbers[i - 1]);
+		removed = true;
+	}
+	free(numbers);
+	if (removed && (r == 0 || r == E_NOTFOUND)) {
+		int synced = fs->ops->fsync_dir(fs, dir);
+
+		if (synced < 0)
+			r = err_set(e, synced, "%s: %s", dir, err_name(synced));
+	}
+	return r;
+}
+
+/* --- unpublished frames in the log --------------------------------------------- */
+
+struct refill {
+	struct account *a;
+	struct err *e;
+	int result;
+};
+
+/* Inline bodies that a checkpoint wrote beside the log.  One that is missing
+ * stays empty: it is asked from the partner by its hash. */
+static void read_spilled(struct account *a, uint64_t seq,
+			 struct frame_bodies *bodies, struct arena *arena)
+{
+	struct buf path, text;
+	bool any = false;
+
+	buf_init(&path, 8192);
+	buf_init(&text, BODY_INLINE_MAX);
+	for (size_t i = 0; i < bodies->n; i++) {
+		body_spill_path(a->root, seq, i, &path);
+		buf_reset(&text);
+		if (fsio_read_file(a->store->fs, (char *)path.p,
+				   BODY_INLINE_MAX, &text) >= 0) {
+			bodies->data[i] = arena_dup(arena, buf_all(&text));
+			any = true;
+		}
+	}
+	if (any) {
+		GROW(a->spilled, a->n_spilled, a->cap_spilled);
+		a->spilled[a->n_spilled++] = (struct spilled){seq, bodies->n};
+	}
+	buf_fini(&text);
+	buf_fini(&path);
+}
+
+static bool refill_one(void *arg, struct slice bytes, struct position pos)
+{
+	struct refill *x = arg;
+	struct account *a = x->a;
+	struct arena *arena = arena_new(16384);
+	struct frame_bodies bodies = {0};
+	struct pending_frame *p;
+	struct record rec;
+	struct frame f;
+
+	frame_get(bytes, &f, NULL);
+	x->result = record_decode(f.payload, arena, &rec, x->e);
+	if (x->result == 0) {
+		bodies.n = record_inline_bodies(&rec);
+		bodies.data = arena_zalloc(arena, (bodies.n + 1) *
+						  sizeof(*bodies.data));
+		read_spilled(a, pos.seq, &bodies, arena);
+		p = account_accept(a, bytes, pos, &bodies, 0, x->e);
+		if (p) {
+			p->durable = p->spilled = true;
+			a->durable = pos;
+			head_durable(a->head, pos.seq);
+		} else {
+			x->result = E_CORRUPT;
+		}
+	}
+	arena_free(arena);
+	return x->result == 0;
+}
+
+/* --- the tree --------------------------------------------------------------------- */
+
+static struct state_opts state_opts_of(struct account *a)
+{
+	return (struct state_opts){
+		.sys = a->store->o.sys, .account = a, .id = a->id,
+		.pair_id = pair_slice(a->store),
+		.pair_time = a->store->o.pair_time, .root = a->root};
+}
+
+static int load_state(struct account *a, const struct snapfile *f,
+		      struct err *e)
+{
+	struct state_opts o = state_opts_of(a);
+	bool clean = f->unclean_until <= f->pos.seq && !a->replayed;
+	int r = state_load(&o, f->state, clean, &a->state, e);
+	struct position is;
+
+	if (r < 0)
+		return r;
+	is = state_position(a->state);
+	if (!position_eq(is, f->pos))
+		return err_set(e, E_CORRUPT, "%s: the snapshot says position "
+			       "%" PRIu64 ", its state %" PRIu64, a->root,
+			       f->pos.seq, is.seq);
+	a->unclean_until = f->unclean_until > f->end.pos.seq ?
+				   f->unclean_until : f->end.pos.seq;
+	if (clean) {
+		a->unclean_until = f->pos.seq;
+	} else {
+		a->replaying = true;
+		a->raw_state = xmalloc(f->state.n);
+		memcpy(a->raw_state, f->state.p, f->state.n);
+		a->raw_state_n = f->state.n;
+	}
+	return 0;
+}
+
+int account_read_tree(struct account *a, bool fresh, struct err *e)
+{
+	struct store *s = a->store;
+	AUTO_FREE char *log = account_dir(a, "state/log");
+	struct alog_opts lo = {s->fs, log, a->id, pair_slice(s), s->o.node,
+			       a->replayed || fresh};
+	struct state_opts so = state_opts_of(a);
+	struct refill x = {a, e, 0};
+	struct snapfile f = {0};
+	struct buf b;
+	int r;
+
+	buf_init(&b, SNAPFILE_MAX);
+	r = choose(a, &b, &f, e);
+	if (r == 0) {
+		r = load_state(a, &f, e);
+		a->snap_seq = f.pos.seq;
+		a->seed_token = f.token;
+		a->partner_acked = f.acked;
+		if (a->mark == 0) {
+			a->mark = f.mark;
+			a->mark_reason = f.mark_reason;
+			a->mark_time = f.mark_time;
+		}
+	} else if (r == E_NOTFOUND && fresh) {
+		f.pos = f.end.pos = frame_genesis(pair_slice(s), a->id);
+		a->state = state_new(&so);
+		r = 0;
+		if (a->replayed)
+			a->replaying = true;
+	} else if (r == E_NOTFOUND) {
+		r = err_set(e, E_CORRUPT, "%s has no snapshot that counts",
+			    a->root);
+	}
+	buf_fini(&b);
+	if (r < 0)
+		return r;
+	a->published = a->durable = a->end = f.pos;
+	a->head = head_new(a->state);
+	r = alog_open(&lo, &f.end, &a->log, e);
+	if (r == 0 && f.end.pos.seq > f.pos.seq) {
+		r = alog_read(a->log, f.pos.seq, refill_one, &x, e);
+		if (r == 0)
+			r = x.result;
+	}
+	if (r == 0 && a->partner_acked.seq)
+		head_acked(a->head, a->partner_acked.seq);
+	if (r == 0 && a->replaying && a->published.seq >= a->unclean_until &&
+	    !s->recovering) {
+		a->replaying = false;
+		r = state_replayed(a->state, e);
+	}
+	return r;
+}
+
+void account_forget_tree(struct account *a)
+{
+	while (!list_empty(&a->pending)) {
+		struct pending_frame *p = CONTAINER_OF(a->pending.next,
+						       struct pending_frame,
+						       node);
+
+		list_remove(&p->node);
+		account_pending_free(p);
+	}
+	list_remove(&a->touched);
+	list_remove(&a->acks);
+	alog_free(a->log);
+	if (a->head)
+		head_free(a->head);
+	if (a->state)
+		state_free(a->state);
+	free(a->raw_state);
+	free(a->spilled);
+	a->log = NULL;
+	a->head = NULL;
+	a->state = NULL;
+	a->raw_state = NULL;
+	a->spilled = NULL;
+	a->n_spilled = a->cap_spilled = 0;
+	a->replaying = false;
+	a->unclean_until = 0;
+}
+
+void account_drop(struct account *a)
+{
+	if (!a)
+		return;
+	account_forget_tree(a);
+	free(a->name);
+	free(a->root);
+	free(a);
+}
+
+int account_load(struct store *s, const struct account_root *root, bool fresh,
+		 struct account **out, struct err *e)
+{
+	struct account *a = NEW(struct account);
+	struct ckmark_lone *lone = map_get(s->lone, id_slice(&root->id));
+	int r;
+
+	a->store = s;
+	a->id = root->id;
+	a->name = xstrdup(root->name);
+	a->root = xstrdup(root->root);
+	a->replayed = s->recovering;
+	a->has_stages = true;	/* of an earlier life, perhaps */
+	list_init(&a->pending);
+	list_init(&a->watches);
+	list_init(&a->touched);
+	list_init(&a->acks);
+	if (lone) {
+		a->mark = MARK_LONE;
+		a->mark_reason = lone->reason;
+		a->mark_time = lone->time;
+		a->mark_partner = lone->partner;
+	}
+	r = account_read_tree(a, fresh, e);
+	if (r < 0) {
+		account_drop(a);
+		return r;
+	}
+	map_put(s->accounts, id_slice(&a->id), a);
+	*out = a;
+	return 0;
+}
+
+/* --- opening --------------------------------------------------------------------------- */
+
+static int check_mail_root(struct store *s, struct err *e)
+{
+	if (s->mail_root[0] == '\0')
+		return 0;
+	return node_mark_check(s->fs, s->mail_root, pair_slice(s), s->o.node,
+			       e);
+}
+
+static int make_account(struct store *s, const struct account_root *root,
+			struct err *e)
+{
+	int r = account_root_check(s->fs, pair_slice(s), root, e);
+
+	if (r == 0 && account_root_has_log(s->fs, root->root))
+		return err_set(e, E_FOREIGN, "%s holds the mail of '%s', but "
+			       "%s/accounts does not know it: is this the "
+			       "state directory of that mail?", root->root,
+			       root->name, s->state_dir);
+	if (r < 0 && r != E_NOTFOUND)
+		return r;
+	r = account_root_make(s->fs, pair_slice(s), root, e);
+	if (r == 0)
+		r = account_root_put(s->fs, s->state_dir, root, e);
+	return r;
+}
+
+static int check_known(struct store *s, const struct account_root *known,
+		       const char *root, struct err *e)
+{
+	int r;
+
+	if (root && strcmp(root, known->root) != 0)
+		return err_set(e, E_TEMP, "the mail of '%s' lies in %s, its "
+			       "mail_location now says %s: move the tree, or "
+			       "correct the location", known->name, known->root,
+			       root);
+	r = account_root_check(s->fs, pair_slice(s), known, e);
+	if (r == E_NOTFOUND)
+		r = err_set(e, E_TEMP, "%s has no owner's mark, but held the "
+			    "mail of '%s': is its file system mounted?",
+			    known->root, known->name);
+	return r;
+}
+
+static bool fits_text(const char *text, size_t size)
+{
+	return text && text[0] && strlen(text) < size && !strchr(text, '\n');
+}
+
+int store_account_open(struct store *s, struct id128 id, const char *name,
+		       const char *root, bool create, struct account **out,
+		       struct err *e)
+{
+	struct account *a = store_account(s, id);
+	struct account_root known;
+	bool fresh;
+	int r;
+
+	if (s->failed)
+		return err_set(e, E_TEMP, "the journal has failed");
+	if (a) {
+		if (root && strcmp(root, a->root) != 0)
+			return err_set(e, E_TEMP, "the mail of '%s' lies in "
+				       "%s, its mail_location now says %s",
+				       a->name, a->root, root);
+		*out = a;
+		return 0;
+	}
+	r = check_mail_root(s, e);
+	if (r < 0)
+		return r;
+	r = account_root_get(s->fs, s->state_dir, id, &known, e);
+	if (r == 0) {
+		r = check_known(s, &known, root, e);
+	} else if (r == E_NOTFOUND && create) {
+		if (!fits_text(name, sizeof(known.name)) ||
+		    !fits_text(root, sizeof(known.root)))
+			return err_set(e, E_INVALID, "a new account needs a "
+				       "name and a root of sensible length");
+		memcpy(known.name, name, strlen(name) + 1);
+		memcpy(known.root, root, strlen(root) + 1);
+		r = make_account(s, &known, e);
+	}
+	if (r < 0)
+		return r;
+	fresh = !account_root_has_log(s->fs, known.root);
+	return account_load(s, &known, fresh, out, e);
+}
+
+struct account *store_account(struct store *s, struct id128 id)
+{
+	return map_get(s->accounts, id_slice(&id));
+}
+
+void store_account_ref(struct account *a)
+{
+	a->refs++;
+}
+
+void store_account_unref(struct account *a)
+{
+	a->refs--;
+	a->used_usec = clock_mono(a->store->o.sys->clock);
+}
+
+struct accounts_each {
+	struct store *s;
+	store_account_cb *cb;
+	void *arg;
+};
+
+static bool one_account(void *arg, const struct account_root *a)
+{
+	struct accounts_each *x = arg;
+	uint64_t n = x->s->o.processes;
+
+	if (n > 1 && le64_at(a->id.b) % n != x->s->o.process)
+		return true;
+	return x->cb(x->arg, a->id, a->name, a->root);
+}
+
+void store_accounts(struct store *s, store_account_cb *cb, void *arg)
+{
+	struct accounts_each x = {s, cb, arg};
+	struct err e = ERR_NONE;
+
+	/* An unreadable entry ends the list; opening that account says why. */
+	account_root_each(s->fs, s->state_dir, one_account, &x, &e);
+}

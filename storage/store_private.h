@@ -1,0 +1,204 @@
+#ifndef DUET_STORAGE_STORE_PRIVATE_H
+#define DUET_STORAGE_STORE_PRIVATE_H
+
+/*
+ * What the files of the store share:
+ *   store.c             opening, closing, marks, the partner's journals
+ *   store_account.c     loading and unloading accounts
+ *   store_write.c       append, accept, durable, publish
+ *   store_checkpoint.c  checkpoints
+ *   store_recover.c     replay of a journal
+ *   store_read.c        frames for the partner
+ *   store_reset.c       cut, seeds
+ *   store_body.c        bodies by hash, staging
+ *
+ * Invariants:
+ *  1. A frame is in the account log (memory or file) only if it is durable.
+ *  2. A batch is recycled only after the mark that covers it is durable, and
+ *     that only after a sync of every view it names.
+ *  3. Marks take effect when they are durable.
+ */
+
+#include "node/base/arena.h"
+#include "node/base/clock.h"
+#include "node/base/map.h"
+#include "node/base/rng.h"
+#include "storage/account_private.h"
+#include "storage/account_root.h"
+#include "storage/alog.h"
+#include "storage/body_stage.h"
+#include "storage/ckmark.h"
+#include "storage/journal.h"
+#include "storage/snapfile.h"
+
+/* Inline bodies and frame of one record together. */
+#define STORE_ENTRY_MAX (8u * 1024 * 1024)
+#define STORE_PARTNER_JOURNALS_MAX 256u
+
+enum wait_kind { WAIT_MARK, WAIT_RESET };
+
+/* Something to be done when a batch is durable, in order. */
+struct store_wait {
+	struct list node;
+	enum wait_kind kind;
+	uint64_t batch;
+	struct account *account;	/* referenced */
+	struct ckmark_lone mark;	/* WAIT_MARK */
+	uint8_t mark_kind;
+	store_marked *marked;
+	void (*reset)(struct store *s, struct store_wait *w);
+	void *job, *arg;		/* WAIT_RESET */
+	store_reset_done *reset_done;
+};
+
+struct store_file_system {
+	uint64_t dev;
+	char *path;
+};
+
+/* A checkpoint on its way. */
+struct checkpoint {
+	bool running;
+	struct ckmark mark;
+	struct account **accounts;	/* referenced */
+	uint64_t *snap_seq;		/* of the snapshots written for them */
+	bool *saved;			/* by state_save() */
+	size_t n_accounts, cap_accounts;
+	struct store_file_system *file_systems;
+	size_t n_file_systems, cap_file_systems;
+	struct checkpoint_sync **syncs;	/* running; they outlive the store */
+	size_t syncs_open;
+	int result;
+};
+
+struct store_done {
+	void (*done)(void *arg);
+	void *arg;
+};
+
+struct store {
+	struct store_opts o;		/* strings below */
+	struct fsio *fs;
+	char *state_dir, *mail_root;
+	uint8_t pair_id[16];
+	unsigned number;		/* of the journal */
+	char *mark_path;
+	struct journal *journal;
+	struct ckmark mark;		/* as last loaded or stored */
+	struct ckmark *others;		/* marks of the other journals */
+	size_t n_others, cap_others;
+	struct map *accounts;		/* id → account */
+	struct list touched;		/* account.touched: frames not durable */
+	struct list acks;		/* account.acks */
+	struct list waits;		/* store_wait, oldest first */
+	struct map *lone;		/* id → ckmark_lone: durable LONE marks */
+	struct journal_id *partner;
+	size_t n_partner, cap_partner;
+	store_durable *on_durable;
+	void *on_durable_arg;
+	store_space *on_space;
+	void *on_space_arg;
+	bool space_wanted;
+	struct checkpoint ck;
+	struct store_done *done, *next_done;	/* of this, the next checkpoint */
+	size_t n_done, cap_done, n_next, cap_next;
+	bool failed, recovering, low_space;
+	uint64_t last_hlc, last_batch_time;
+	struct store_policy policy;
+	uint64_t batch_usec;		/* mono: of the last batch */
+	struct store_status stat;
+	uint64_t ck_retry_usec;		/* mono: not before, after a failure */
+};
+
+static inline struct slice pair_slice(const struct store *s)
+{
+	return slice_of(s->pair_id, sizeof(s->pair_id));
+}
+
+static inline struct slice id_slice(const struct id128 *id)
+{
+	return slice_of(id->b, sizeof(id->b));
+}
+
+/* --- store.c --- */
+/* Without a process's duties: the journal of that number, replayed. */
+int store_open_number(const struct store_opts *o, unsigned number,
+		      struct store **out, struct err *e);
+void store_fail(struct store *s, const struct err *e);
+/* A mark has become durable (or was found at recovery). */
+void store_apply_mark(struct store *s, struct account *a, uint8_t kind,
+		      const struct ckmark_lone *m);
+void store_set_partner(struct store *s, const struct journal_id *j, size_t n);
+void store_put_acked(struct store *s);
+
+/* --- store_account.c --- */
+/* Reads the newest snapshot that counts and the log behind it.  fresh: it may
+ * have neither (its first frame is in the journal, or it is being made). */
+int account_load(struct store *s, const struct account_root *root, bool fresh,
+		 struct account **out, struct err *e);
+void account_drop(struct account *a);	/* frees, no I/O; not in the map */
+char *account_dir(const struct account *a, const char *below);
+/* State, log and head as a (new) tree has them. */
+int account_read_tree(struct account *a, bool fresh, struct err *e);
+void account_forget_tree(struct account *a);
+void account_dirty(struct account *a);
+
+/* --- store_write.c --- */
+/* Takes the frame as the next one.  bodies are copied.  The position must
+ * have been checked. */
+struct pending_frame *account_accept(struct account *a, struct slice bytes,
+				     struct position pos,
+				     const struct frame_bodies *bodies,
+				     uint64_t batch, struct err *e);
+void account_pending_free(struct pending_frame *p);
+/* Marks pending frames up to batch durable: log, head. */
+bool account_durable_upto(struct account *a, uint64_t batch);
+void store_batch_durable(void *arg, uint64_t batch);
+size_t record_inline_bodies(const struct record *r);
+/* The position that a frame with this record leads to. */
+int position_after(const struct position *before, const struct frame *f,
+		   const struct record *r, struct position *out, struct err *e);
+
+/* --- store_checkpoint.c --- */
+int store_checkpoint_now(struct store *s, struct err *e);	/* blocks */
+void store_maybe_checkpoint(struct store *s);
+void store_checkpoint_fini(struct store *s);
+void account_unspill(struct account *a, uint64_t upto);
+
+/* --- store_recover.c --- */
+int store_replay(struct store *s, struct err *e);
+
+/* --- store_reset.c --- */
+int store_reset_replay(struct store *s, struct account *a,
+		       const struct journal_entry *en, struct err *e);
+/* Completes an exchange that a crash interrupted, before the tree is read. */
+int store_seed_finish(struct store *s, const char *root, uint64_t token,
+		      struct err *e);
+enum reset_kind { RESET_CUT = 1, RESET_REPLACED = 2 };
+struct reset_entry {
+	struct id128 account;
+	uint8_t kind;
+	uint64_t token;
+	struct position pos;
+};
+bool reset_entry_get(struct slice data, struct reset_entry *out);
+
+/* --- store_body.c --- */
+/* Staged files nobody needs. */
+void store_sweep_stages(struct store *s, struct account *a);
+int store_body_load(struct store *s, struct account *a, const uint8_t hash[32],
+		    uint64_t size_max, struct buf *to, struct err *e);
+
+/* --- store_reset.c, store_periodic.c --- */
+void store_reset_put(struct buf *to, const struct reset_entry *r);
+
+/* --- journal entries --- */
+struct frame_entry {
+	struct id128 account;
+	struct slice frame;
+	struct slice *bodies;		/* in the arena */
+	size_t n_bodies;
+};
+bool frame_entry_get(struct slice data, struct arena *a, struct frame_entry *out);
+
+#endif
