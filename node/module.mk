@@ -64,4 +64,5 @@ node_SRC += \
 	node/config/conf_loc.c \
 	node/config/conf_code.c \
 	node/config/conf_diff.c \
-	node/config/conf_dump.c
+	node/config/conf_dump.c \
+	node/config/conf_doc.c

@@ -279,6 +279,18 @@ static int show(struct args *a, char **names, int n)
 	return status;
 }
 
+static int document(void)
+{
+	struct buf out;
+	bool ok;
+
+	buf_init(&out, OUTPUT_MAX);
+	conf_doc(&out);
+	ok = fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0;
+	buf_fini(&out);
+	return ok ? 0 : duetconf_fatal("cannot write the output");
+}
+
 int main(int argc, char **argv)
 {
 	struct args a = {
@@ -302,5 +314,8 @@ int main(int argc, char **argv)
 			return duetconf_fatal("default-tree needs a directory");
 		return duetconf_default_tree(argv[1]);
 	}
+	/* For tools/gen-settings. */
+	if (argc == 1 && strcmp(argv[0], "settings-document") == 0)
+		return document();
 	return show(&a, argv, argc);
 }

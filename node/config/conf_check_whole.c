@@ -97,6 +97,11 @@ static void check_tls(struct conf_checking *k)
 	const struct conf_entry *cert = conf_layer_get(c, 0, "ssl_cert");
 	const struct conf_entry *key = conf_layer_get(c, 0, "ssl_key");
 
+	if (!cert && strcmp(conf_text(c, NULL, "ssl"), "no") != 0)
+		conf_remark(k, CONF_WARNING, NULL,
+			    "ssl_cert is not set: clients are offered no TLS, "
+			    "and so no login (ssl_cert = </PATH, ssl_key = "
+			    "</PATH)");
 	if (cert && *cert->text && (!key || !*key->text))
 		conf_refuse(k, cert, "ssl_cert is set, but ssl_key is not");
 	if (key && *key->text && (!cert || !*cert->text))

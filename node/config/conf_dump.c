@@ -168,7 +168,7 @@ static void put_value(struct buf *out, const char *s, bool literal)
 	}
 	buf_char(out, '"');
 	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
+		if (*s == '"' || *s == '\\' || *s == '\'')
 			buf_char(out, '\\');
 		buf_char(out, (uint8_t)*s);
 	}
@@ -222,8 +222,14 @@ static void put_item_value(struct dumping *d, const struct item *it)
 		}
 		raw = x->text;
 	}
-	if (is_args(it->path) && !d->o->passwords)
-		raw = hide_words(d->a, raw);
+	if (is_args(it->path) && !d->o->passwords) {
+		const char *hidden = hide_words(d->a, raw);
+
+		if (strcmp(hidden, raw) != 0) {
+			buf_str(d->out, hidden);
+			return;
+		}
+	}
 	buf_init(&b, CONF_LINE_MAX);
 	conf_value_print(it->row, raw, &b);
 	text = arena_strndup(d->a, b.n ? (void *)b.p : (void *)"", b.n);

@@ -33,5 +33,7 @@ void conf_dump(const struct conf *c, const struct conf_dump *o,
  * ("service/imap", "plugin"); E_NOTFOUND. */
 int conf_dump_name(const struct conf *c, const struct conf_dump *o,
 		   const char *name, struct buf *out, struct err *e);
+/* docs/settings.md, from the table. */
+void conf_doc(struct buf *out);
 
 #endif

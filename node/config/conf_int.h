@@ -114,6 +114,9 @@ size_t conf_builtin_count(const char *path);
 /* conf_net.c */
 /* -1 and text, or 0.  "1.2.3.4", "10.0.0.0/8", "::1/128", "[::1]", a name. */
 int conf_net_parse(const char *text, struct conf_net *out, struct err *e);
+/* The same; out->text is in its shortest form, in the arena where needed. */
+int conf_net_parse_in(struct arena *arena, const char *text,
+		      struct conf_net *out, struct err *e);
 bool conf_net_has(const struct conf_net *net, const char *ip);
 bool conf_net_inside(const struct conf_net *in, const struct conf_net *out);
 /* Do any of these names (with "*.") match? */
@@ -131,9 +134,10 @@ int conf_read_file(const char *root, const char *path, size_t max,
 /* One "name = value" as a tool's -o gives it, into the global layer. */
 int conf_set_override(struct conf *c, const char *name, const char *value,
 		      struct err *e);
-/* $name and $ENV:name outside quotes.  self: path being set. */
+/* $name and $ENV:name outside quotes.  self: path being set; `shown` gets the
+ * text with only `$self` replaced. */
 int conf_expand_dollar(struct conf *c, size_t layer, const char *self,
-		       const char *raw, struct buf *text, bool *has_self,
+		       const char *raw, struct buf *text, struct buf *shown,
 		       struct err *e);
 
 /* conf_check.c, conf_check_*.c: treatment of everything that was set. */

@@ -9,21 +9,16 @@ static bool blank(char c)
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* Length without comment and trailing blanks.  A '#' inside a closed pair of
- * quotes is no comment. */
+/* Length without comment and trailing blanks.  A '#' inside of quotes is no
+ * comment, nor is one behind a quote that is never closed, as in 2.3. */
 static size_t cut_comment(const char *s, size_t n, bool *odd)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (s[i] == '"' || s[i] == '\'') {
-			size_t j = i + 1;
+			char q = s[i++];
 
-			/* Only where a word begins: it's is no quote. */
-			if (i > 0 && !blank(s[i - 1]) && s[i - 1] != '=')
-				continue;
-			while (j < n && s[j] != s[i])
-				j += s[j] == '\\' && j + 1 < n ? 2 : 1;
-			if (j < n)
-				i = j;
+			while (i < n && s[i] != q)
+				i += s[i] == '\\' && i + 1 < n ? 2 : 1;
 		} else if (s[i] == '#') {
 			if (i > 0 && !blank(s[i - 1]) && s[i - 1] != '=')
 				*odd = true;

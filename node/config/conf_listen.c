@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* ---- names ------------------------------------------------------------- */
 
@@ -241,6 +242,16 @@ static int add(struct listing *l, const struct conf_listener *x)
 	return 0;
 }
 
+/* A name that the administrator wrote must exist, unless the node is started
+ * by somebody who could not give a socket away anyhow. */
+static bool must_exist(const struct conf *c, const char *path)
+{
+	unsigned line;
+
+	conf_where(c, NULL, path, &line);
+	return line > 0 && geteuid() == 0;
+}
+
 static int add_unix(struct listing *l, const char *base, const char *name,
 		    struct conf_listener x)
 {
@@ -263,11 +274,17 @@ static int add_unix(struct listing *l, const char *base, const char *name,
 				 "most 107 bytes)",
 				 x.path);
 	if (conf_uid(dollar(l->c, conf_text(l->c, NULL, user)), &x.uid, &unused,
-		     &why) < 0)
-		return at_line(l->c, user, l->e, &why);
+		     &why) < 0) {
+		if (must_exist(l->c, user))
+			return at_line(l->c, user, l->e, &why);
+		x.uid = (uid_t)-1;
+	}
 	if (conf_gid(dollar(l->c, conf_text(l->c, NULL, group)), &x.gid,
-		     &why) < 0)
-		return at_line(l->c, group, l->e, &why);
+		     &why) < 0) {
+		if (must_exist(l->c, group))
+			return at_line(l->c, group, l->e, &why);
+		x.gid = (gid_t)-1;
+	}
 	return add(l, &x);
 }
 

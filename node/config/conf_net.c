@@ -58,7 +58,8 @@ static int resolve(const char *text, struct conf_net *out, struct err *e)
 	return 0;
 }
 
-int conf_net_parse(const char *text, struct conf_net *out, struct err *e)
+int conf_net_parse_in(struct arena *arena, const char *text,
+		      struct conf_net *out, struct err *e)
 {
 	const char *slash = strchr(text, '/');
 	AUTO_FREE char *ip =
@@ -76,8 +77,16 @@ int conf_net_parse(const char *text, struct conf_net *out, struct err *e)
 	if (slice_u64(slice_str(slash + 1), &bits) < 0 || bits > out->bits)
 		return err_set(e, E_CONFIG, "Invalid network mask: %s",
 			       slash + 1);
+	/* 1.2.3.4/32 is 1.2.3.4. */
+	if (bits == out->bits && arena)
+		out->text = arena_strndup(arena, text, (size_t)(slash - text));
 	out->bits = (unsigned)bits;
 	return 0;
+}
+
+int conf_net_parse(const char *text, struct conf_net *out, struct err *e)
+{
+	return conf_net_parse_in(NULL, text, out, e);
 }
 
 static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)

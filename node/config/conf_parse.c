@@ -99,24 +99,28 @@ static int read_value_file(struct parser *p, struct conf_entry *x,
 
 static int expand_value(struct parser *p, struct conf_entry *x)
 {
-	struct buf b;
-	bool self = false;
+	struct arena *a = p->c->arena;
+	struct err why = ERR_NONE;
+	struct buf text, shown;
 	int r;
 
-	buf_init(&b, CONF_LINE_MAX);
-	r = conf_expand_dollar(p->c, top(p)->layer, x->path, x->raw, &b, &self,
-			       p->e);
-	if (r == 0 && b.failed)
+	buf_init(&text, CONF_LINE_MAX);
+	buf_init(&shown, CONF_LINE_MAX);
+	r = conf_expand_dollar(p->c, top(p)->layer, x->path, x->raw, &text,
+			       &shown, &why);
+	if (r < 0)
+		r = FAIL(p, "%s", why.op);
+	else if (text.failed || shown.failed)
 		r = FAIL(p, "Value is too long");
-	else if (r < 0)
-		r = FAIL(p, "%s", p->e ? p->e->op : "Unknown variable");
 	if (r == 0) {
-		x->text = arena_strndup(p->c->arena, b.p, b.n);
+		x->text = arena_strndup(a, text.n ? (void *)text.p : "",
+					text.n);
+		x->raw = arena_strndup(a, shown.n ? (void *)shown.p : "",
+				       shown.n);
 		x->bytes = slice_str(x->text);
-		if (self)
-			x->raw = x->text;
 	}
-	buf_fini(&b);
+	buf_fini(&text);
+	buf_fini(&shown);
 	return r;
 }
 
@@ -236,7 +240,7 @@ static int narrow(struct parser *p, struct conf_net *net, const char *key,
 	struct conf_net outer = *net;
 	struct err why = ERR_NONE;
 
-	if (conf_net_parse(text, net, &why) < 0)
+	if (conf_net_parse_in(p->c->arena, text, net, &why) < 0)
 		return FAIL(p, "%s", why.op);
 	if (outer.text && !conf_net_inside(net, &outer))
 		return FAIL(p,

@@ -60,38 +60,50 @@ static const char *value_now(struct conf *c, size_t layer, const char *name)
 	}
 }
 
+static int put_word(struct conf *c, size_t layer, const char *self,
+		    const char *word, struct buf *text, struct buf *shown,
+		    struct err *e)
+{
+	const char *v;
+
+	if (strncmp(word, "$ENV:", 5) == 0) {
+		v = getenv(word + 5);
+		buf_str(text, v ? v : "");
+		buf_str(shown, word);
+		return 0;
+	}
+	/* What stands in blocks is no variable, except of itself. */
+	v = strchr(word, '/') && strcmp(word + 1, self) != 0
+		    ? NULL
+		    : value_now(c, layer, word + 1);
+	if (!v)
+		return err_set(e, E_CONFIG, "Unknown variable: %s", word);
+	buf_str(text, v);
+	buf_str(shown, strcmp(word + 1, self) == 0 ? v : word);
+	return 0;
+}
+
 int conf_expand_dollar(struct conf *c, size_t layer, const char *self,
-		       const char *raw, struct buf *text, bool *has_self,
+		       const char *raw, struct buf *text, struct buf *shown,
 		       struct err *e)
 {
 	for (const char *p = raw; *p;) {
-		size_t n = strcspn(p, " \t");
+		size_t n = strcspn(p, " \t"), blanks;
 
-		if (*p == '$' && strncmp(p, "$ENV:", 5) == 0) {
-			AUTO_FREE char *name = xstrndup(p + 5, n - 5);
-			const char *v = getenv(name);
+		if (*p == '$') {
+			AUTO_FREE char *word = xstrndup(p, n);
 
-			buf_str(text, v ? v : "");
-		} else if (*p == '$') {
-			AUTO_FREE char *name = xstrndup(p + 1, n - 1);
-			/* Blocks' own names are no variables, except of
-			 * themselves. */
-			const char *v = strchr(name, '/')
-						? NULL
-						: value_now(c, layer, name);
-
-			if (!v)
-				return err_set(e, E_CONFIG,
-					       "Unknown variable: $%s", name);
-			if (strcmp(name, self) == 0)
-				*has_self = true;
-			buf_str(text, v);
+			if (put_word(c, layer, self, word, text, shown, e) < 0)
+				return E_CONFIG;
 		} else {
 			buf_put(text, p, n);
+			buf_put(shown, p, n);
 		}
 		p += n;
-		for (; *p == ' ' || *p == '\t'; p++)
-			buf_char(text, (uint8_t)*p);
+		blanks = strspn(p, " \t");
+		buf_put(text, p, blanks);
+		buf_put(shown, p, blanks);
+		p += blanks;
 	}
 	return 0;
 }
