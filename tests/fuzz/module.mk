@@ -6,3 +6,5 @@ fuzz_TARGETS += tests/fuzz/fuzz_mutf7 tests/fuzz/fuzz_address
 fuzz_TARGETS += tests/fuzz/fuzz_date tests/fuzz/fuzz_text
 # The envelope of IPC and link.
 fuzz_TARGETS += tests/fuzz/fuzz_ipc
+# Files of users, and what an MTA asks.
+fuzz_TARGETS += tests/fuzz/fuzz_passwd_file tests/fuzz/fuzz_auth_client
