@@ -20,3 +20,4 @@ auth_SRC := \
 	auth/scheme_crypt.c \
 	auth/scheme_digest.c \
 	auth/pw.c
+auth_SRC += auth/auth_client.c
