@@ -1,0 +1,4 @@
+# Real daemons, real clients: each script is a suite of cases.
+e2e_TESTS += tests/e2e/10-single-node.py
+e2e_TESTS += tests/e2e/30-pair.py
+e2e_TESTS += tests/e2e/40-kill.py
