@@ -155,7 +155,8 @@ static size_t match_cut(struct textsearch *t, struct slice s)
 		n = utf8_take(t->cut, t->n_cut, &cp);
 		if (n == 0)
 			continue;
-		if (n < 0) {	/* not UTF-8: no character */
+		if (n < 0) {	/* not UTF-8: matches nothing */
+			t->at = 0;
 			t->n_cut = 0;
 			return 0;
 		}
@@ -188,6 +189,8 @@ static void match_piece(struct textsearch *t, struct slice s)
 		}
 		if (n > 0)
 			match_char(t, cp);
+		else
+			t->at = 0;
 		at += n > 0 ? (size_t)n : 1;
 	}
 }
