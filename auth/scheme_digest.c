@@ -1,13 +1,8 @@
 #include "auth/scheme_impl.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include "node/base/arena.h"
 #include "node/base/digest.h"
 #include "node/base/rng.h"
-
-/* The one file of auth/ that includes OpenSSL: one-shot digests only. */
 
 static const char salt_chars[] =
 	"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -27,15 +22,10 @@ static int damaged(const struct scheme *s, const char *expected, struct err *e)
 static int digest2(const struct scheme *s, struct slice a, struct slice b,
 		   uint8_t out[SCHEME_DIGEST_MAX], struct err *e)
 {
-	const EVP_MD *md = EVP_get_digestbyname(s->param);
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	unsigned n = 0;
-	bool ok = md && ctx && EVP_DigestInit_ex(ctx, md, NULL) &&
-		  EVP_DigestUpdate(ctx, a.p, a.n) &&
-		  EVP_DigestUpdate(ctx, b.p, b.n) &&
-		  EVP_DigestFinal_ex(ctx, out, &n) && n == s->size;
+	const struct slice parts[] = {a, b};
+	bool ok = digest_hash(s->param, parts, 2, out, SCHEME_DIGEST_MAX) ==
+		  (int)s->size;
 
-	EVP_MD_CTX_free(ctx);
 	return ok ? 0 : no_digest(s, e);
 }
 
@@ -77,11 +67,7 @@ static int pbkdf2(const struct scheme *s, struct slice password,
 		  struct slice salt, unsigned rounds,
 		  uint8_t out[SCHEME_DIGEST_MAX], struct err *e)
 {
-	const EVP_MD *md = EVP_get_digestbyname(s->param);
-
-	if (!md || !PKCS5_PBKDF2_HMAC((const char *)password.p,
-				      (int)password.n, salt.p, (int)salt.n,
-				      (int)rounds, md, (int)s->size, out))
+	if (digest_pbkdf2(s->param, password, salt, rounds, out, s->size) < 0)
 		return no_digest(s, e);
 	return 0;
 }
@@ -156,17 +142,16 @@ static int scram_keys(const struct scheme *s, struct slice password,
 		      uint8_t stored[SCHEME_DIGEST_MAX],
 		      uint8_t server[SCHEME_DIGEST_MAX], struct err *e)
 {
-	const EVP_MD *md = EVP_get_digestbyname(s->param);
 	uint8_t salted[SCHEME_DIGEST_MAX], client[SCHEME_DIGEST_MAX];
-	unsigned n = 0;
+	struct slice key = slice_of(salted, s->size);
 	int r = pbkdf2(s, password, salt, rounds, salted, e);
 
 	if (r < 0)
 		return r;
-	if (!HMAC(md, salted, (int)s->size, (const uint8_t *)"Client Key", 10,
-		  client, &n) ||
-	    !HMAC(md, salted, (int)s->size, (const uint8_t *)"Server Key", 10,
-		  server, &n))
+	if (digest_hmac(s->param, key, SLICE_LIT("Client Key"), client,
+			SCHEME_DIGEST_MAX) < 0 ||
+	    digest_hmac(s->param, key, SLICE_LIT("Server Key"), server,
+			SCHEME_DIGEST_MAX) < 0)
 		return no_digest(s, e);
 	return digest2(s, slice_of(client, s->size), SLICE_NONE, stored, e);
 }
