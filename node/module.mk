@@ -9,8 +9,14 @@ node_SRC += node/role.c node/super/super.c node/super/super_dirs.c \
 node_SRC += node/adm.c node/auth_role.c node/auth_conf.c node/auth_files.c \
 	node/auth_admin.c node/auth_smtp.c
 node_SRC += node/front/front.c node/front/login.c node/front/login_cmd.c \
-	node/front/login_log.c node/front/relay.c node/front/lmtp.c \
+	node/front/login_log.c node/front/relay.c node/front/proxied.c node/front/lmtp.c \
 	node/front/lmtp_mail.c
+node_SRC += node/store/store_role.c node/store/store_conf.c \
+	node/store/locate.c node/store/arrive.c node/store/sessions.c \
+	node/store/delivery.c node/store/rcpt.c node/store/trace.c \
+	node/store/store_admin.c
+node_SRC += node/link/sync_role.c node/link/link_conn.c node/link/link_dial.c \
+	node/link/proxy.c node/link/sync_admin.c
 node_SRC += \
 	node/imap/commands.c \
 	node/imap/session.c \

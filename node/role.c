@@ -108,6 +108,13 @@ static int conf_from(int fd, struct conf **out, struct err *e)
 	return r;
 }
 
+static unsigned long number_field(const struct ipc_head *h, const char *name)
+{
+	const char *v = ipc_field_get(h, name);
+
+	return v ? strtoul(v, NULL, 10) : (unsigned long)-1;
+}
+
 /* Before the first look at anything that came from outside. */
 static int settle(struct role *r, const struct ipc_head *h, struct err *e)
 {
@@ -121,7 +128,11 @@ static int settle(struct role *r, const struct ipc_head *h, struct err *e)
 	r->n_store = h->index & 0xffff;
 	r->n_front = h->index >> 16;
 	r->root_start = ipc_field_get(h, "root") != NULL;
+	r->mail_uid = (uid_t)number_field(h, "mail_uid");
+	r->mail_gid = (gid_t)number_field(h, "mail_gid");
+	r->mail_root = xstrdup(ipc_field_get(h, "mail_root"));
 	r->also_stderr = ipc_field_get(h, "stderr") != NULL;
+	r->had_accounts = ipc_field_get(h, "accounts") != NULL;
 	role_log_opts(r->next, ipc_role_name(r->kind), true, r->also_stderr,
 		      &o);
 	r->log = log_new(&o);

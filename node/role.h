@@ -65,7 +65,11 @@ struct role {
 	struct conf *next;		/* between prepare and commit */
 	struct node_identity identity;
 	bool root_start;		/* the supervisor is root */
+	uid_t mail_uid;			/* owner of all mail */
+	gid_t mail_gid;
+	char *mail_root;		/* literal top of mail_location, or "" */
 	bool also_stderr;
+	bool had_accounts;		/* on disk when the process started */
 	bool started, stopping;
 };
 

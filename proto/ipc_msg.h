@@ -67,7 +67,6 @@ enum ipc_type {
 	 * answer has addresses in args, or text. */
 	IPC_RESOLVE,
 	IPC_RESOLVED,
-	IPC_DO,			/* name: "reload", "stop", "reopen" */
 
 	/* --- front, store → auth -------------------------------------- */
 	/* mech; data with flags AUTH_INITIAL; the peer: service, rip, lip,
@@ -111,6 +110,7 @@ enum ipc_type {
 	IPC_DELIVER_DATA,	/* body; at most the credit */
 	IPC_DELIVER_END,
 	IPC_DELIVER_CANCEL,
+	IPC_DELIVER_SEEN,	/* the MTA has read the replies */
 	/* The same to a sibling with the message whole: body, or fd and
 	 * value: its size. */
 	IPC_DELIVER_WHOLE,

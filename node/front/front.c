@@ -93,6 +93,12 @@ void front_req_free(struct front_req *q)
 	free(q);
 }
 
+void front_req_retarget(struct front_req *q, front_answer *cb, void *arg)
+{
+	q->cb = cb;
+	q->arg = arg;
+}
+
 static void release_held(struct front *f, struct front_peer *p)
 {
 	struct list *i = f->waiting.next;

@@ -12,6 +12,7 @@
  *   lmtp.c      LMTP dialog                          lmtp_mail.c transactions
  */
 
+#include "node/base/arena.h"
 #include "node/base/list.h"
 #include "node/base/map.h"
 #include "node/base/stream.h"
@@ -92,6 +93,8 @@ int front_req_say(struct front_req *q, enum ipc_type type,
 /* Bytes queued towards that role. */
 size_t front_req_queued(const struct front_req *q);
 void front_req_free(struct front_req *q);	/* NULL is fine */
+/* Further answers go to somebody else. */
+void front_req_retarget(struct front_req *q, front_answer *cb, void *arg);
 
 /* The store process of an account, or NULL while the node has no identity. */
 struct front_peer *front_store(struct front *f, const char *user,
@@ -120,6 +123,8 @@ void lmtp_drain(struct front *f);
 bool lmtp_idle(const struct front *f);
 /* Something ended: a stop that waits may be complete. */
 void front_maybe_drained(struct front *f);
+/* proxied.c: takes both; they end by themselves. */
+void proxied_new(struct front_req *counted, struct front_req *session);
 /* relay.c: client with TLS on one side, a socket pair on the other.  Takes
  * both. */
 void relay_new(struct front *f, struct stream *client, int inner);

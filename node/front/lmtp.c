@@ -29,6 +29,7 @@ void lmtp_close(struct lmtp *l, const char *last_words)
 
 	if (last_words)
 		lmtp_say(l, "%s", last_words);
+	lmtp_seen(l, false);
 	lmtp_reset(l);
 	list_remove(&l->node);
 	f->n_lmtps--;
@@ -86,6 +87,7 @@ static bool command(struct lmtp *l, struct slice line)
 	struct lmtp_command c = {0};
 	const char *reply = NULL;
 
+	lmtp_seen(l, true);
 	if (!l->arena)
 		l->arena = arena_new(2048);
 	if (lmtp_parse(line, l->arena, &c, &reply) < 0) {

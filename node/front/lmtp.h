@@ -60,6 +60,7 @@ struct lmtp {
 	size_t n_rcpts, cap_rcpts, replied;
 	const char *pending_address, *pending_detail;
 	struct front_req *req;
+	struct front_req *seen;	/* answered; not yet known to be read */
 	struct lmtp_data data;
 	uint64_t credit;
 	bool discard;		/* rest of DATA is read and dropped */
@@ -74,6 +75,8 @@ void lmtp_next(struct lmtp *l);		/* the next command may come */
 
 /* lmtp_mail.c */
 void lmtp_reset(struct lmtp *l);
+/* The client goes on, so it has read the replies; or it never will. */
+void lmtp_seen(struct lmtp *l, bool read);
 void lmtp_mail(struct lmtp *l, const struct lmtp_command *c);
 void lmtp_rcpt(struct lmtp *l, const struct lmtp_command *c);
 void lmtp_begin_data(struct lmtp *l);

@@ -11,6 +11,15 @@
 #include <time.h>
 #include <unistd.h>
 
+void lmtp_seen(struct lmtp *l, bool read)
+{
+	if (l->seen)
+		front_req_say(l->seen, read ? IPC_DELIVER_SEEN
+					    : IPC_DELIVER_CANCEL,
+			      NULL, SLICE_NONE, -1);
+	front_req_free(TAKE(l->seen));
+}
+
 void lmtp_reset(struct lmtp *l)
 {
 	if (l->req && (l->state == LMTP_IN_DATA || l->state == LMTP_REPLIES))
@@ -181,7 +190,7 @@ static void send_replies(struct lmtp *l)
 	while (l->replied < l->n_rcpts && l->rcpts[l->replied].reply)
 		lmtp_say(l, "%s", l->rcpts[l->replied++].reply);
 	if (l->replied == l->n_rcpts) {
-		front_req_free(TAKE(l->req));
+		l->seen = TAKE(l->req);
 		lmtp_reset(l);
 		lmtp_next(l);
 	}
@@ -211,6 +220,10 @@ static void on_deliver(void *arg, struct ipc_msg *m, const struct ipc_head *h)
 {
 	struct lmtp *l = arg;
 
+	if (!l->req) {
+		front_req_free(TAKE(l->seen));
+		return;
+	}
 	if (!m) {
 		front_req_free(TAKE(l->req));
 		give_up(l, "451 4.3.0", "Temporary internal error");

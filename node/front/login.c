@@ -20,6 +20,10 @@ void login_free(struct login *l)
 					      : IPC_AUTH_CANCEL,
 			      NULL, SLICE_NONE, -1);
 	front_req_free(l->req);
+	if (l->counted)
+		front_req_say(l->counted, IPC_LOGIN_GONE, NULL, SLICE_NONE,
+			      -1);
+	front_req_free(l->counted);
 	loop_timer_free(l->timer);
 	imap_reader_free(l->reader);
 	arena_free(l->arena);

@@ -54,7 +54,7 @@ struct login {
 	/* After a successful login, in ask_arena. */
 	struct arena *ask_arena;
 	struct ipc_head ask;
-	struct front_peer *served_by;	/* who gets the socket */
+	struct front_req *counted;	/* at our store, of a proxied one */
 	char *failure;			/* reply of LOGIN_DELAYED */
 	bool failure_bye;
 };

@@ -26,6 +26,14 @@ static void fail_late(struct login *l, char *reply)
 	loop_timer_set(l->timer, l->conf->failure_delay_usec);
 }
 
+static void uncount(struct login *l)
+{
+	if (l->counted)
+		front_req_say(l->counted, IPC_LOGIN_GONE, NULL, SLICE_NONE,
+			      -1);
+	front_req_free(TAKE(l->counted));
+}
+
 static void fail_temporary(struct login *l, const char *client)
 {
 	char when[32];
@@ -34,6 +42,7 @@ static void fail_temporary(struct login *l, const char *client)
 
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S",
 		 localtime_r(&now, &tm));
+	uncount(l);
 	l->unavailable = true;
 	l->attempts--;
 	login_tagged(l, "NO [UNAVAILABLE] %s [%s:%s]",
@@ -79,6 +88,8 @@ static void pass_on(struct login *l, const struct ipc_head *served)
 	login_log_success(l, mpid);
 	front_req_say(l->req, IPC_LOGIN_FD, NULL, buf_all(&left), fd);
 	buf_fini(&left);
+	if (l->counted)
+		proxied_new(TAKE(l->counted), TAKE(l->req));
 	front_req_free(TAKE(l->req));
 	login_free(l);
 }
@@ -88,7 +99,7 @@ static void on_asked(void *arg, struct ipc_msg *m, const struct ipc_head *h);
 /* The partner holds the account: its session runs there. */
 static void proxy(struct login *l, const struct ipc_head *h)
 {
-	front_req_free(TAKE(l->req));
+	l->counted = TAKE(l->req);
 	l->ask.data = arena_dup(l->ask_arena, h->data);
 	l->req = front_ask(l->front, &l->front->sync, IPC_LOGIN_ASK, &l->ask,
 			   on_asked, l);

@@ -150,6 +150,8 @@ static void config_head(struct child *c, struct arena *a, struct ipc_head *h,
 			f[h->n_fields++] =
 				(struct ipc_field){"chroot", s->empty_dir};
 	}
+	if (c->kind == ROLE_SYNC && super_has_accounts(s))
+		f[h->n_fields++] = (struct ipc_field){"accounts", "1"};
 	if (s->also_stderr)
 		f[h->n_fields++] = (struct ipc_field){"stderr", "1"};
 	f[h->n_fields++] = (struct ipc_field){"mail_root", s->mail_root};
@@ -250,18 +252,6 @@ static void on_identity_write(struct child *c, struct ipc_msg *m,
 		child_tell(&s->children[i], IPC_IDENTITY, 0, h, -1);
 }
 
-static void on_do(struct child *c, const struct ipc_head *h)
-{
-	struct super *s = c->super;
-
-	if (strcmp(h->name, "account") == 0 && s->identity.provisional) {
-		/* The first account: from now on this pair is for good. */
-		struct child *sync = child_find(s, ROLE_SYNC, 0);
-
-		child_tell(sync, IPC_DO, 0, h, -1);
-	}
-}
-
 static void on_message(void *arg, struct ipc_msg *m)
 {
 	struct child *c = arg;
@@ -312,9 +302,6 @@ static void on_message(void *arg, struct ipc_msg *m)
 	case IPC_RESOLVED:
 		child_tell(child_find(s, ROLE_SYNC, 0), IPC_RESOLVED, m->stream,
 			   &h, -1);
-		break;
-	case IPC_DO:
-		on_do(c, &h);
 		break;
 	}
 out:
