@@ -152,7 +152,7 @@ void link_record_put(struct buf *to, struct slice frame,
 	buf_le32(to, (uint32_t)frame.n);
 	buf_slice(to, frame);
 	for (size_t i = 0; i < n_bodies; i++) {
-		buf_le32(to, (uint32_t)bodies[i].n);
+		buf_le32(to, bodies[i].p ? (uint32_t)bodies[i].n : UINT32_MAX);
 		buf_slice(to, bodies[i]);
 	}
 }
@@ -171,8 +171,12 @@ int link_record_get(struct slice in, struct arena *a, struct link_record *out)
 	out->frame = cursor_bytes(&c, cursor_le32(&c));
 	out->bodies = arena_alloc(a, (n + 1) * sizeof(*out->bodies));
 	out->n_bodies = n;
-	for (uint32_t i = 0; i < n; i++)
-		out->bodies[i] = cursor_bytes(&c, cursor_le32(&c));
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t size = cursor_le32(&c);
+
+		out->bodies[i] = size == UINT32_MAX ? SLICE_NONE :
+				 cursor_bytes(&c, size);
+	}
 	if (c.bad)
 		return E_PROTO;
 	return (int)(c.p - in.p);

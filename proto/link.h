@@ -133,7 +133,8 @@ struct link_position {
 
 /*
  * Body: for each record u32 number of inline bodies, u32 length of the frame,
- * the frame, then for each body u32 length and octets.  A record that is too large alone goes in parts:
+ * the frame, then for each body u32 length (0xffffffff: it does not come along)
+ * and octets.  A record that is too large alone goes in parts:
  * `part` counts from 1, `parts` of them; else both are 0.
  */
 struct link_records {
@@ -158,6 +159,7 @@ struct link_blob {
 struct link_ask {
 	struct slice name;
 	bool create;
+	bool login;			/* no delivery: may be handed over */
 	bool switchover;		/* wants the hand-over now */
 };
 
@@ -177,6 +179,9 @@ struct link_resigned {
 struct link_resign {
 	uint64_t nonce;			/* of the resigned life of the process */
 	uint8_t cause;
+	/* Not 0: every account with bytes 0-7 of its id mod processes =
+	 * process, positions unknown. */
+	uint32_t process, processes;
 	struct link_resigned *items;
 	size_t n_items;
 };
@@ -254,8 +259,8 @@ struct link_stream {
 };
 
 struct link_up {
-	bool partner_trusted, partner_regressed, partner_empty, trusted;
-	bool regressed;			/* this node */
+	bool partner_trusted, partner_regressed, partner_empty, partner_lost;
+	bool trusted, regressed;	/* this node */
 	uint64_t partner_boot;
 	struct link_journal *journals;	/* the partner's, to be written down */
 	size_t n_journals;

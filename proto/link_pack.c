@@ -178,6 +178,8 @@ static Duet__Link__Resign *resign(const struct link_resign *m, struct arena *a)
 
 	v->nonce = m->nonce;
 	v->cause = m->cause;
+	v->process = m->process;
+	v->processes = m->processes;
 	v->n_items = m->n_items;
 	v->items = arena_alloc(a, (m->n_items + 1) * sizeof(*v->items));
 	for (size_t i = 0; i < m->n_items; i++) {
@@ -322,6 +324,7 @@ static void pack_small(const struct link_msg *m, unsigned rest, struct arena *a,
 		v->name = bytes(m->ask.name);
 		v->create = m->ask.create;
 		v->switchover = m->ask.switchover;
+		v->login = m->ask.login;
 		h->ask = v;
 		break;
 	}
@@ -355,6 +358,7 @@ static void pack_small(const struct link_msg *m, unsigned rest, struct arena *a,
 		v->partner_trusted = m->up.partner_trusted;
 		v->partner_regressed = m->up.partner_regressed;
 		v->partner_empty = m->up.partner_empty;
+		v->partner_lost = m->up.partner_lost;
 		v->trusted = m->up.trusted;
 		v->regressed = m->up.regressed;
 		v->partner_boot = m->up.partner_boot;

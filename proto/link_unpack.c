@@ -155,6 +155,8 @@ static void resign(struct check *c, const Duet__Link__Resign *v,
 {
 	m->nonce = v->nonce;
 	m->cause = (uint8_t)v->cause;
+	m->process = v->process;
+	m->processes = v->processes;
 	if (v->cause > UINT8_MAX)
 		c->bad = "cause";
 	if (!count(c, v->n_items, LINK_RESIGN_MAX, "accounts"))
@@ -260,6 +262,7 @@ static void small(struct check *c, const Duet__Link__Head *h, struct arena *a,
 		m->ask.name = text(c, h->ask->name, ACCOUNT_NAME_MAX, "name");
 		m->ask.create = h->ask->create;
 		m->ask.switchover = h->ask->switchover;
+		m->ask.login = h->ask->login;
 		break;
 	case DUET__LINK__HEAD__REST_ASK_REPLY:
 		if (h->ask_reply->verdict < ASK_PROXY ||
@@ -284,6 +287,7 @@ static void small(struct check *c, const Duet__Link__Head *h, struct arena *a,
 		m->up.partner_trusted = h->up->partner_trusted;
 		m->up.partner_regressed = h->up->partner_regressed;
 		m->up.partner_empty = h->up->partner_empty;
+		m->up.partner_lost = h->up->partner_lost;
 		m->up.trusted = h->up->trusted;
 		m->up.regressed = h->up->regressed;
 		m->up.partner_boot = h->up->partner_boot;

@@ -16,6 +16,7 @@
 
 struct engine;
 struct link_msg;	/* proto/link.h */
+struct link_journal;
 
 enum degraded_policy { DEGRADED_ACK, DEGRADED_TEMPFAIL };
 
@@ -39,6 +40,10 @@ struct engine_out {
 	void (*send)(void *arg, const struct link_msg *m);
 	/* An account's holder changed or was lost: its sessions here get BYE. */
 	void (*evict)(void *arg, struct account *a, const char *why);
+	/* An account of the partner that this node does not know: ask the
+	 * userdb where it lies, then engine_located().  NULL: such accounts
+	 * are refused. */
+	void (*locate)(void *arg, struct id128 id, const char *name);
 	/* A transition worth a log line. */
 	void (*event)(void *arg, const char *event, struct account *a,
 		      const char *text);
@@ -52,17 +57,37 @@ void engine_free(struct engine *e);
 void engine_reconfigure(struct engine *e, const struct engine_opts *o);
 
 /* --- inputs from the sync process -------------------------------------- */
+/*
+ * engine_message() takes every message of the store-sync channel: the
+ * partner's, and LINK_UP, LINK_DOWN, LINK_TICK of this node's sync (they call
+ * the first three functions below).  LINK_REPORT goes out through send().
+ * After sync died: engine_link_down().
+ */
 struct engine_link {
 	bool partner_trusted, partner_regressed, partner_empty;
+	bool partner_lost;		/* its disk is not the one it had */
+	bool trusted, regressed;	/* this node */
 	uint64_t partner_boot;
+	const struct link_journal *journals;	/* the partner's */
+	size_t n_journals;
 };
 void engine_link_up(struct engine *e, const struct engine_link *l);
 void engine_link_down(struct engine *e);
 /* Every 500 ms; heard: something came from the partner since the last. */
 void engine_tick(struct engine *e, bool heard);
 void engine_message(struct engine *e, const struct link_msg *m);
-/* After all input of a turn: sends what gathered (acks, published). */
+/* After all input of a turn: sends what gathered (acks, published).  Call
+ * store_turn() after it. */
 void engine_turn(struct engine *e);
+/* Answer to locate(): where the account lies by this node's userdb, or NULL
+ * and why not. */
+void engine_located(struct engine *e, struct id128 id, const char *name,
+		    const char *root, const struct err *why);
+/* The store failed (store_opts.failed): everything is resigned; what waits
+ * ends with an unknown outcome. */
+void engine_failed(struct engine *e, const struct err *why);
+/* pair forget-peer: from now on a pair without a second member. */
+void engine_forget_peer(struct engine *e);
 
 /* --- sessions and deliveries ----------------------------------------------- */
 enum engine_verdict {
@@ -83,6 +108,11 @@ typedef void engine_answer(void *arg, enum engine_verdict v, struct account *a,
 struct engine_ask *engine_ask(struct engine *e, struct id128 id,
 			      const char *name, const char *root, bool create,
 			      bool from_partner, engine_answer *cb, void *arg);
+/* As engine_ask(), for a delivery: no hand-over is made for it. */
+struct engine_ask *engine_ask_delivery(struct engine *e, struct id128 id,
+				       const char *name, const char *root,
+				       bool create, bool from_partner,
+				       engine_answer *cb, void *arg);
 void engine_ask_cancel(struct engine_ask *q);
 void engine_leave(struct engine *e, struct account *a);
 
@@ -96,6 +126,13 @@ typedef void engine_done(void *arg, struct write *w, int result, bool unknown,
 			 const struct err *err);
 void engine_write(struct engine *e, struct account *a, struct write *w,
 		  engine_done *done, void *arg);
+/*
+ * A delivery (WRITE_DELIVER with one message and a delivery id) for an account
+ * that the partner holds, after the verdict PROXY: carried there, done as by
+ * engine_write().  An answer that is lost is E_TEMP with unknown.
+ */
+void engine_forward(struct engine *e, struct id128 id, const char *name,
+		    struct write *w, engine_done *done, void *arg);
 /* The asker went away; done is not called, the write may still happen. */
 void engine_write_forget(struct engine *e, struct write *w);
 /* Calls done when everything that is in the log now is published (D2). */
@@ -129,6 +166,10 @@ void engine_status(struct engine *e, engine_status_cb *cb, void *arg);
 /* Orderly stop or switchover: hand every account held here to a partner in
  * SYNC; done when all are given or cannot be. */
 void engine_hand_over_all(struct engine *e, void (*done)(void *arg), void *arg);
+/* Give one account to the partner as soon as nothing uses it. */
+int engine_switchover(struct engine *e, struct id128 id, struct err *err);
+/* Takes an account out of quarantine: positions are exchanged anew. */
+int engine_unpark(struct engine *e, struct id128 id, struct err *err);
 int engine_takeover(struct engine *e, struct account *a, bool accept_stale,
 		    struct err *err);
 

@@ -271,7 +271,7 @@ void hold_asked(struct step *s)
 /* Orderly stop or switchover: now, if it is possible now. */
 void hold_switchover(struct step *s)
 {
-	if (!givable(s))
+	if (!givable(s) || !s->f->end.seq)
 		return;
 	if (s->p->may_write)
 		give(s);

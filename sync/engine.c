@@ -1,0 +1,619 @@
+/* Life of the engine, the link as sync reports it, ticks and turns. */
+
+#include "sync/engine_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A journal whose last stamp is older than this may be a restored copy. */
+#define STALE_USEC (15 * 60 * USEC_PER_SEC)
+/* Turns of new work made by callbacks, before the rest waits for more input. */
+#define TURNS_MAX 1000u
+#define HAND_OVER_TICKS 60u
+
+uint64_t engine_random(struct engine *e)
+{
+	uint64_t v = rng_u64(e->sys->rng);
+
+	return v ? v : 1;
+}
+
+uint64_t engine_now(struct engine *e)
+{
+	return clock_real(e->sys->clock);
+}
+
+void engine_send(struct engine *e, struct link_msg *m)
+{
+	if (e->env.link)
+		e->out.send(e->out.arg, m);
+}
+
+void engine_event(struct engine *e, struct eacct *ea, const char *name,
+		  const char *text)
+{
+	if (e->out.event)
+		e->out.event(e->out.arg, name, ea ? ea->a : NULL, text);
+}
+
+/* --- life ----------------------------------------------------------------------- */
+
+static void durable(void *arg, struct account *a, struct position pos)
+{
+	struct engine *e = arg;
+	struct eacct *ea = engine_known(e, account_id(a));
+
+	(void)pos;
+	if (!ea || !ea->a)
+		return;
+	engine_step_simple(ea, EV_DURABLE);
+	engine_dirty(ea);
+}
+
+static void space(void *arg)
+{
+	struct engine *e = arg;
+	size_t i = 0;
+	void *v;
+
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		if (ea->a && (ea->retry_work || !list_empty(&ea->queue)))
+			engine_dirty(ea);
+	}
+}
+
+static bool known(void *arg, struct id128 id, const char *name, const char *root)
+{
+	(void)root;
+	engine_add(arg, id, name);
+	return true;
+}
+
+static bool stale(struct engine *e)
+{
+	uint64_t last = store_last_batch_time(e->store), now = engine_now(e);
+
+	return last && (last > now + 60 * USEC_PER_SEC ||
+			now - last > STALE_USEC);
+}
+
+void engine_reconfigure(struct engine *e, const struct engine_opts *o)
+{
+	memcpy(e->o.degraded, o->degraded, sizeof(e->o.degraded));
+	e->o.ack_timeout = e->env.ack_timeout = o->ack_timeout;
+	e->o.takeover_delay = e->env.takeover_delay = o->takeover_delay;
+	e->o.start_window = e->env.start_window = o->start_window;
+	e->o.handover_interval_usec = o->handover_interval_usec;
+	e->env.handover_interval =
+		(unsigned)(o->handover_interval_usec / (500 * USEC_PER_MSEC));
+	e->o.manual = e->env.manual = o->manual;
+	e->o.single = o->single;
+	e->o.partner_member = o->partner_member;
+	e->env.member = o->partner_member;
+	/* Without a partner in the settings and none that ever joined. */
+	e->env.single = !o->partner_member;
+}
+
+int engine_new(const struct engine_opts *o, const struct engine_out *out,
+	       struct engine **e_out, struct err *err)
+{
+	struct engine *e;
+
+	if (o->pair_id.n != 16 || o->node > 1)
+		return err_set(err, E_INVALID, "pair id of %zu bytes, index %u",
+			       o->pair_id.n, o->node);
+	e = NEW(struct engine);
+	e->o = *o;
+	e->out = *out;
+	e->sys = o->sys;
+	e->store = o->store;
+	memcpy(e->pair_id, o->pair_id.p, 16);
+	e->o.pair_id = slice_of(e->pair_id, 16);
+	e->env.node = o->node;
+	e->env.trusted = o->trusted;
+	e->accounts = map_new();
+	list_init(&e->dirty);
+	list_init(&e->due_writes);
+	list_init(&e->due_quiets);
+	list_init(&e->due_repairs);
+	list_init(&e->due_forwards);
+	list_init(&e->forwards);
+	list_init(&e->delivers);
+	list_init(&e->transfers);
+	buf_init(&e->report_last, IPC_MESSAGE_MAX);
+	engine_reconfigure(e, o);
+	e->env.stale = stale(e);
+	e->nonce = engine_random(e);
+	e->next_id = e->nonce >> 1;
+	store_on_durable(e->store, durable, e);
+	store_on_space(e->store, space, e);
+	store_accounts(e->store, known, e);
+	*e_out = e;
+	return 0;
+}
+
+static void free_list(struct list *head, size_t offset)
+{
+	while (!list_empty(head)) {
+		struct list *l = head->next;
+
+		list_remove(l);
+		free((char *)l - offset);
+	}
+}
+
+/* Callbacks are not called any more. */
+void engine_free(struct engine *e)
+{
+	size_t i = 0;
+	void *v;
+
+	if (!e)
+		return;
+	engine_transfer_free_all(e);
+	free_list(&e->due_writes, offsetof(struct ewrite, node));
+	free_list(&e->due_quiets, offsetof(struct equiet, node));
+	free_list(&e->due_repairs, offsetof(struct erepair, node));
+	while (!list_empty(&e->forwards)) {
+		struct list *l = e->forwards.next;
+
+		list_remove(l);
+		list_append(&e->due_forwards, l);
+	}
+	while (!list_empty(&e->due_forwards)) {
+		struct eforward *f = CONTAINER_OF(e->due_forwards.next,
+						  struct eforward, node);
+
+		list_remove(&f->node);
+		free(f->name);
+		free(f);
+	}
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		free_list(&ea->asks, offsetof(struct engine_ask, node));
+		free_list(&ea->queue, offsetof(struct ewrite, node));
+		free_list(&ea->waiting, offsetof(struct ewrite, node));
+		free_list(&ea->quiets, offsetof(struct equiet, node));
+		free_list(&ea->offers, offsetof(struct offer, node));
+		free_list(&ea->repairs, offsetof(struct erepair, node));
+		if (ea->a && !e->failed)
+			store_account_unref(ea->a);
+		engine_account_free(ea);
+	}
+	engine_delivers_free(e);
+	map_free(e->accounts);
+	buf_fini(&e->report_last);
+	free(e);
+}
+
+/* --- link ------------------------------------------------------------------------ */
+
+static void each(struct engine *e, enum peer_event_kind k)
+{
+	size_t i = 0;
+	void *v;
+
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		if (!ea->a)
+			continue;
+		engine_step_simple(ea, k);
+		engine_dirty(ea);
+	}
+}
+
+static void partner_is(struct engine *e, const struct engine_link *l)
+{
+	struct journal_id j[LINK_JOURNALS_MAX];
+	size_t n = l->n_journals < LINK_JOURNALS_MAX ? l->n_journals :
+		   LINK_JOURNALS_MAX;
+
+	e->env.partner_trusted = l->partner_trusted;
+	e->env.partner_regressed = l->partner_regressed;
+	e->env.partner_empty = l->partner_empty;
+	e->env.partner_lost = l->partner_lost;
+	e->env.trusted = l->trusted;
+	e->env.regressed = l->regressed;
+	if (l->partner_trusted)
+		e->env.partner_seen = true;
+	for (size_t i = 0; i < n; i++)
+		j[i] = (struct journal_id){l->journals[i].id,
+					   l->journals[i].last_batch};
+	if (n)
+		store_partner_journals(e->store, j, n);
+}
+
+void engine_link_up(struct engine *e, const struct engine_link *l)
+{
+	bool again = e->env.link && l->partner_boot == e->partner_boot;
+	size_t i = 0;
+	void *v;
+
+	if (e->failed)
+		return;
+	e->env.member = true;
+	e->env.single = false;
+	partner_is(e, l);
+	if (again) {
+		/* Only what is known of the partner changed. */
+		each(e, EV_WANTED);
+		return;
+	}
+	if (e->env.link)
+		engine_link_down(e);
+	e->env.link = true;
+	e->partner_boot = l->partner_boot;
+	e->env.silent = 0;
+	e->heard = true;
+	each(e, EV_LINK_UP);
+	/* What somebody waits for first, the rest in the background. */
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		ea->background = true;
+		if (ea->a && (!list_empty(&ea->asks) || ea->sessions ||
+			      !list_empty(&ea->queue) ||
+			      !list_empty(&ea->waiting))) {
+			ea->background = false;
+			engine_step(ea, &(struct peer_event){
+				.kind = EV_GATE, .random = engine_random(e)});
+		}
+	}
+	engine_background(e);
+}
+
+void engine_link_down(struct engine *e)
+{
+	if (!e->env.link)
+		return;
+	e->env.link = false;
+	engine_blobs_reset(e, NULL);
+	engine_forwards_lost(e);
+	each(e, EV_LINK_DOWN);
+}
+
+static void resigned(struct engine *e, const struct link_resign *r)
+{
+	size_t i = 0;
+	void *v;
+
+	for (size_t k = 0; k < r->n_items; k++) {
+		struct eacct *ea = engine_known(e, r->items[k].account);
+
+		if (ea && ea->a)
+			engine_step(ea, &(struct peer_event){
+				.kind = EV_RESIGN, .seq = r->items[k].end.seq});
+	}
+	while (r->processes && map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+		uint64_t bits = 0;
+
+		for (size_t k = 8; k-- > 0;)
+			bits = bits << 8 | ea->id.b[k];
+		if (ea->a && bits % r->processes == r->process)
+			engine_step(ea, &(struct peer_event){
+				.kind = EV_RESIGN, .seq = UINT64_MAX});
+	}
+}
+
+void engine_message(struct engine *e, const struct link_msg *m)
+{
+	struct engine_link l;
+
+	switch (m->type) {
+	case LINK_UP:
+		l = (struct engine_link){
+			m->up.partner_trusted, m->up.partner_regressed,
+			m->up.partner_empty, m->up.partner_lost,
+			m->up.trusted, m->up.regressed, m->up.partner_boot,
+			m->up.journals, m->up.n_journals};
+		engine_link_up(e, &l);
+		return;
+	case LINK_DOWN:
+		e->failed_dials = m->down.failed;
+		e->env.trusted = m->down.trusted;
+		if (m->down.member) {
+			e->env.member = true;
+			e->env.single = false;
+		}
+		engine_link_down(e);
+		each(e, EV_WANTED);
+		return;
+	case LINK_TICK:
+		if (m->tick_heard)
+			e->heard = true;
+		return;
+	case LINK_RESIGN:
+		if (!e->failed)
+			resigned(e, &m->resign);
+		return;
+	default:
+		break;
+	}
+	if (e->failed)
+		return;
+	e->heard = true;
+	engine_account_message(e, m);
+}
+
+void engine_failed(struct engine *e, const struct err *why)
+{
+	struct link_resigned *items;
+	struct link_msg m = {.type = LINK_RESIGN};
+	size_t i = 0, n = 0;
+	void *v;
+
+	(void)why;
+	if (e->failed)
+		return;
+	items = xmalloc(LINK_RESIGN_MAX * sizeof(*items));
+	m.resign.nonce = e->nonce;
+	m.resign.cause = 1;
+	m.resign.items = items;
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		if (!ea->a)
+			continue;
+		items[n].account = ea->id;
+		items[n].end = account_durable(ea->a);
+		if (++n < LINK_RESIGN_MAX)
+			continue;
+		m.resign.n_items = n;
+		engine_send(e, &m);
+		n = 0;
+	}
+	m.resign.n_items = n;
+	if (n)
+		engine_send(e, &m);
+	free(items);
+	i = 0;
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		if (ea->a)
+			engine_step(ea, &(struct peer_event){
+				.kind = EV_FAILED,
+				.text = "its journal cannot be written"});
+	}
+	e->failed = true;
+	engine_report(e);
+}
+
+void engine_forget_peer(struct engine *e)
+{
+	engine_link_down(e);
+	e->env.member = false;
+	e->env.single = true;
+	each(e, EV_WANTED);
+}
+
+/* --- time --------------------------------------------------------------------------- */
+
+static bool idle(const struct engine *e, const struct eacct *ea)
+{
+	if (e->env.silent >= PEER_SUSPECT_TICKS || !list_empty(&ea->asks) ||
+	    !list_empty(&ea->queue) || !list_empty(&ea->waiting) ||
+	    ea->retry_work || ea->seed_wanted || ea->seed_pinned ||
+	    ea->ops_since)
+		return false;
+	if (ea->peer.gate != GATE_OPEN)
+		return false;
+	return ea->peer.state == PEER_REPLICA ||
+	       (ea->peer.state == PEER_SYNC &&
+		ea->peer.acked == account_end(ea->a).seq);
+}
+
+static void tick_account(struct eacct *ea)
+{
+	engine_step_simple(ea, EV_TICK);
+	engine_asks_tick(ea);
+	engine_writes_tick(ea);
+	engine_seed_tick(ea);
+	engine_checkpoint_tick(ea);
+	if (ea->retry_work) {
+		ea->retry_work = false;
+		engine_accept_again(ea);
+		if (peer_accepts(&ea->peer, ea->peer.gen)) {
+			struct link_msg m = {.type = LINK_NACK,
+					     .account = ea->id,
+					     .gen = ea->peer.gen};
+
+			m.nack.expected = account_end(ea->a).seq + 1;
+			m.nack.lagging = 1;
+			engine_send(ea->e, &m);
+		}
+	}
+	engine_dirty(ea);
+}
+
+static void hand_over_tick(struct engine *e)
+{
+	void (*done)(void *) = e->handed_over;
+	bool any = false;
+	size_t i = 0;
+	void *v;
+
+	if (!done)
+		return;
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		if (!ea->a || e->failed)
+			continue;
+		engine_step_simple(ea, EV_SWITCHOVER);
+		engine_dirty(ea);
+		/* SYNC: may still be given; GIVING: not durable yet; and the
+		 * partner's ack says that it has the HANDOVER. */
+		if (e->env.link && ea->peer.gate == GATE_OPEN &&
+		    account_end(ea->a).seq &&
+		    (ea->peer.state == PEER_SYNC ||
+		     ea->peer.state == PEER_CATCHUP ||
+		     ea->peer.state == PEER_GIVING))
+			any = true;
+	}
+	if (any && e->env.tick - e->hand_over_tick < HAND_OVER_TICKS)
+		return;
+	e->handed_over = NULL;
+	done(e->handed_over_arg);
+}
+
+void engine_hand_over_all(struct engine *e, void (*done)(void *arg), void *arg)
+{
+	e->env.stopping = true;
+	e->handed_over = done;
+	e->handed_over_arg = arg;
+	e->hand_over_tick = e->env.tick;
+}
+
+void engine_tick(struct engine *e, bool heard)
+{
+	size_t i = 0;
+	void *v;
+
+	e->env.tick++;
+	if ((heard || e->heard) && e->env.link)
+		e->env.silent = 0;
+	else
+		e->env.silent++;
+	e->heard = false;
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		if (ea->a && !e->failed && !idle(e, ea))
+			tick_account(ea);
+	}
+	if (!e->failed) {
+		engine_blobs_tick(e);
+		engine_forwards_tick(e);
+		engine_background(e);
+	}
+	hand_over_tick(e);
+	engine_report(e);
+}
+
+/* --- turns ------------------------------------------------------------------------------- */
+
+void engine_run_due(struct engine *e)
+{
+	while (!list_empty(&e->due_writes)) {
+		struct ewrite *ew = CONTAINER_OF(e->due_writes.next,
+						 struct ewrite, node);
+
+		list_remove(&ew->node);
+		if (!ew->forgotten)
+			ew->done(ew->arg, ew->w, ew->result, ew->unknown,
+				 ew->result < 0 ? &ew->err : NULL);
+		free(ew);
+	}
+	while (!list_empty(&e->due_forwards)) {
+		struct eforward *f = CONTAINER_OF(e->due_forwards.next,
+						  struct eforward, node);
+
+		list_remove(&f->node);
+		e->forwards_n--;
+		if (!f->forgotten)
+			f->done(f->arg, f->w, f->result, f->unknown,
+				f->result < 0 ? &f->err : NULL);
+		free(f->name);
+		free(f);
+	}
+	while (!list_empty(&e->due_quiets)) {
+		struct equiet *q = CONTAINER_OF(e->due_quiets.next,
+						struct equiet, node);
+
+		list_remove(&q->node);
+		q->cb(q->arg);
+		free(q);
+	}
+	while (!list_empty(&e->due_repairs)) {
+		struct erepair *r = CONTAINER_OF(e->due_repairs.next,
+						 struct erepair, node);
+
+		list_remove(&r->node);
+		r->done(r->arg, r->result);
+		free(r);
+	}
+}
+
+void engine_turn(struct engine *e)
+{
+	for (unsigned i = 0; i < TURNS_MAX; i++) {
+		while (!list_empty(&e->dirty)) {
+			struct eacct *ea = CONTAINER_OF(e->dirty.next,
+							struct eacct,
+							dirty_node);
+
+			list_remove(&ea->dirty_node);
+			engine_turn_account(ea);
+		}
+		engine_run_due(e);
+		if (list_empty(&e->dirty))
+			break;
+	}
+}
+
+/* --- administration ------------------------------------------------------------------------- */
+
+int engine_takeover(struct engine *e, struct account *a, bool accept_stale,
+		    struct err *err)
+{
+	struct eacct *ea = engine_known(e, account_id(a));
+
+	if (!ea || !ea->a)
+		return err_set(err, E_NOTFOUND, "no such account here");
+	if (peer_holds(&ea->peer))
+		return 0;
+	if (e->env.link)
+		return err_set(err, E_TEMP, "the partner is there: use "
+			       "`duetadm pair switchover'");
+	if (!e->env.trusted)
+		return err_set(err, E_TEMP, "the copy on this node is not "
+			       "complete");
+	if (!accept_stale && e->env.manual)
+		return err_set(err, E_TEMP, "what the partner has beyond this "
+			       "copy is not known: repeat with --accept-stale");
+	engine_step_simple(ea, EV_TAKEOVER);
+	engine_dirty(ea);
+	return 0;
+}
+
+int engine_switchover(struct engine *e, struct id128 id, struct err *err)
+{
+	struct eacct *ea = engine_known(e, id);
+
+	if (!ea || !ea->a)
+		return err_set(err, E_NOTFOUND, "no such account here");
+	if (!peer_holds(&ea->peer))
+		return err_set(err, E_NOTHOLDER, "%s is not held here",
+			       ea->name);
+	engine_step_simple(ea, EV_SWITCHOVER);
+	engine_dirty(ea);
+	if (ea->peer.state == PEER_GIVING)
+		return 0;
+	return err_set(err, E_TEMP, "%s cannot be given away now: %s", ea->name,
+		       ea->peer.state == PEER_SYNC ? "it is in use" :
+		       peer_state_name(ea->peer.state));
+}
+
+int engine_unpark(struct engine *e, struct id128 id, struct err *err)
+{
+	struct eacct *ea = engine_known(e, id);
+
+	if (!ea || !ea->a)
+		return err_set(err, E_NOTFOUND, "no such account here");
+	if (ea->peer.state != PEER_PARKED)
+		return err_set(err, E_INVALID, "%s is not in quarantine",
+			       ea->name);
+	/* As after a start of the process: everything is found out anew. */
+	peer_init(&ea->peer);
+	engine_lineage_again(ea);
+	engine_step_simple(ea, e->env.link ? EV_GATE : EV_WANTED);
+	engine_dirty(ea);
+	return 0;
+}

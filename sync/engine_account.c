@@ -1,0 +1,269 @@
+/* Accounts this process knows: opening, facts for the peer, the lineage at
+ * the end of the log, exchanges in the background. */
+
+#include "sync/engine_private.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct eacct *engine_known(struct engine *e, struct id128 id)
+{
+	return map_get(e->accounts, slice_of(id.b, 16));
+}
+
+/* sum += id, mod 2^128, little-endian. */
+static void set_add(struct id128 *sum, const struct id128 *id)
+{
+	unsigned carry = 0;
+
+	for (size_t i = 0; i < 16; i++) {
+		carry += sum->b[i] + id->b[i];
+		sum->b[i] = (uint8_t)carry;
+		carry >>= 8;
+	}
+}
+
+struct eacct *engine_add(struct engine *e, struct id128 id, const char *name)
+{
+	struct eacct *ea = engine_known(e, id);
+
+	if (ea)
+		return ea;
+	ea = NEW(struct eacct);
+	ea->e = e;
+	ea->id = id;
+	ea->name = xstrdup(name);
+	peer_init(&ea->peer);
+	list_init(&ea->asks);
+	list_init(&ea->queue);
+	list_init(&ea->waiting);
+	list_init(&ea->quiets);
+	list_init(&ea->offers);
+	list_init(&ea->repairs);
+	list_init(&ea->dirty_node);
+	buf_init(&ea->part, LINK_RECORD_WIRE_MAX);
+	buf_init(&ea->seed_in, ENGINE_SEED_SIZE_MAX);
+	buf_init(&ea->seed_out, ENGINE_SEED_SIZE_MAX);
+	ea->state_since_usec = engine_now(e);
+	ea->background = true;
+	map_put(e->accounts, slice_of(id.b, 16), ea);
+	set_add(&e->set_digest, &id);
+	e->n_accounts++;
+	return ea;
+}
+
+void engine_account_free(struct eacct *ea)
+{
+	engine_seed_fini(ea);
+	buf_fini(&ea->part);
+	buf_fini(&ea->seed_in);
+	buf_fini(&ea->seed_out);
+	free(ea->lineage);
+	free(ea->name);
+	free(ea->parked_why);
+	free(ea);
+}
+
+void engine_dirty(struct eacct *ea)
+{
+	if (list_empty(&ea->dirty_node))
+		list_append(&ea->e->dirty, &ea->dirty_node);
+}
+
+/* --- lineage --------------------------------------------------------------- */
+
+static void extend(struct eacct *ea, struct position pos)
+{
+	struct lineage_entry *last = ea->n_lineage ?
+		&ea->lineage[ea->n_lineage - 1] : NULL;
+
+	if (last && last->epoch == pos.epoch && last->nonce == pos.nonce) {
+		if (pos.seq > last->last_seq)
+			last->last_seq = pos.seq;
+		return;
+	}
+	GROW(ea->lineage, ea->n_lineage, ea->cap_lineage);
+	/* A node begins epochs of its own parity only. */
+	ea->lineage[ea->n_lineage++] = (struct lineage_entry){
+		pos.epoch, pos.nonce, pos.seq, pos.seq, 0,
+		(uint8_t)(pos.epoch & 1)};
+}
+
+static bool extend_frame(void *arg, const struct store_frame *f)
+{
+	extend(arg, f->pos);
+	return true;
+}
+
+/* The published part is the state's; what waits beyond it is read. */
+void engine_lineage_again(struct eacct *ea)
+{
+	const struct lineage_entry *l;
+	size_t n;
+	uint64_t at;
+
+	l = account_lineage(ea->a, &n);
+	ea->n_lineage = 0;
+	for (size_t i = 0; i < n; i++) {
+		GROW(ea->lineage, ea->n_lineage, ea->cap_lineage);
+		ea->lineage[ea->n_lineage++] = l[i];
+	}
+	at = account_published(ea->a).seq;
+	if (ea->n_lineage && ea->lineage[ea->n_lineage - 1].last_seq < at)
+		ea->lineage[ea->n_lineage - 1].last_seq = at;
+	while (at < account_end(ea->a).seq) {
+		uint64_t before = at;
+
+		if (store_read(ea->e->store, ea->a, at, SIZE_MAX, extend_frame,
+			       ea, NULL) < 0)
+			break;
+		at = ea->n_lineage ? ea->lineage[ea->n_lineage - 1].last_seq : 0;
+		if (at <= before)
+			break;
+	}
+	ea->floor_known = false;
+}
+
+void engine_extended(struct eacct *ea)
+{
+	extend(ea, account_end(ea->a));
+}
+
+/* The last seq that cannot be read any more; 0 when everything is there. */
+uint64_t engine_floor(struct eacct *ea)
+{
+	uint64_t low = 0, high = account_end(ea->a).seq;
+	struct position p;
+
+	if (ea->floor_known)
+		return ea->floor;
+	if (high && store_position_at(ea->e->store, ea->a, 1, &p) < 0) {
+		/* Readable from some point on: find it. */
+		while (low + 1 < high) {
+			uint64_t mid = low + (high - low) / 2;
+
+			if (store_position_at(ea->e->store, ea->a, mid, &p) < 0)
+				low = mid;
+			else
+				high = mid;
+		}
+	}
+	ea->floor = low;
+	ea->floor_known = true;
+	return ea->floor;
+}
+
+/* --- opening ---------------------------------------------------------------- */
+
+static void open_as(struct eacct *ea, struct account *a)
+{
+	struct engine *e = ea->e;
+
+	store_account_ref(a);
+	ea->a = a;
+	ea->background = false;
+	engine_lineage_again(ea);
+	/* The gate, if the link is there: nothing else may come first. */
+	if (e->env.link && ea->peer.gate == GATE_CLOSED)
+		engine_step(ea, &(struct peer_event){
+			.kind = EV_GATE, .random = engine_random(e)});
+	else
+		engine_step_simple(ea, EV_WANTED);
+}
+
+int engine_open(struct eacct *ea, const char *root, bool create, struct err *err)
+{
+	struct engine *e = ea->e;
+	struct account *a;
+	int r;
+
+	if (ea->a)
+		return 0;
+	if (e->failed)
+		return err_set(err, E_TEMP, "the journal of this process failed");
+	r = store_account_open(e->store, ea->id, ea->name, root, create, &a, err);
+	if (r < 0)
+		return r;
+	open_as(ea, a);
+	return 0;
+}
+
+/* An account is known from the moment it could be opened or made. */
+int engine_open_new(struct engine *e, struct id128 id, const char *name,
+		    const char *root, bool create, struct eacct **out,
+		    struct err *err)
+{
+	struct account *a;
+	int r;
+
+	*out = engine_known(e, id);
+	if (*out)
+		return engine_open(*out, root, create, err);
+	if (e->failed)
+		return err_set(err, E_TEMP, "the journal of this process failed");
+	r = store_account_open(e->store, id, name, root, create, &a, err);
+	if (r < 0)
+		return r;
+	*out = engine_add(e, id, name);
+	open_as(*out, a);
+	return 0;
+}
+
+void engine_facts(struct eacct *ea, struct peer_facts *f)
+{
+	struct account *a = ea->a;
+	bool retried;
+
+	*f = (struct peer_facts){
+		.end = account_end(a), .durable = account_durable(a),
+		.published = account_published(a),
+		.floor = ea->floor_known ? ea->floor : 0,
+		.holder = account_holder(a),
+		.first_holder = ea->id.b[15] & 1,
+		.lineage = ea->lineage, .n_lineage = ea->n_lineage,
+		.counter = account_counter(a),
+		.partner_known = store_partner_known(a),
+		.writing = !list_empty(&ea->queue),
+	};
+	f->wanted = engine_asks_wanted(ea, &retried);
+	f->retried = retried;
+	f->busy = ea->sessions || ea->forwards_in || f->writing ||
+		  !list_empty(&ea->waiting) || !list_empty(&ea->asks);
+	f->mark = store_last_mark(a, NULL, NULL);
+}
+
+/* Opens the gates of accounts that nobody asked for, some at a time. */
+void engine_background(struct engine *e)
+{
+	unsigned open = 0;
+	size_t i;
+	void *v;
+
+	if (!e->env.link || e->failed)
+		return;
+	for (i = 0; map_each(e->accounts, &i, NULL, &v);) {
+		struct eacct *ea = v;
+
+		open += ea->a && ea->peer.gate == GATE_ASKING;
+	}
+	for (i = 0; open < ENGINE_GATES_MAX &&
+	     map_each(e->accounts, &i, NULL, &v);) {
+		struct eacct *ea = v;
+		struct err err = ERR_NONE;
+
+		if (!ea->background)
+			continue;
+		ea->background = false;
+		if (!ea->a) {
+			if (engine_open(ea, NULL, false, &err) < 0) {
+				engine_event(e, ea, "account_not_opened",
+					     err.op);
+				continue;
+			}
+		} else if (ea->peer.gate == GATE_CLOSED) {
+			engine_step(ea, &(struct peer_event){
+				.kind = EV_GATE, .random = engine_random(e)});
+		}
+		open++;
+	}
+}

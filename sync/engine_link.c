@@ -1,0 +1,341 @@
+/* The partner's messages about one account. */
+
+#include "sync/engine_private.h"
+#include "storage/frame.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+void engine_send_position(struct eacct *ea, uint16_t type, uint64_t gen)
+{
+	struct engine *e = ea->e;
+	struct link_msg m = {.type = type, .account = ea->id, .gen = gen};
+	struct link_position *p = &m.position;
+	size_t cut = 0;
+
+	p->copy = engine_copy(ea);
+	p->trusted = e->env.trusted;
+	p->regressed = e->env.regressed;
+	p->holder = (int8_t)account_holder(ea->a);
+	if (type == LINK_POSITION_REQ) {
+		/* The name, so that the partner can make the account. */
+		p->name = slice_str(ea->name);
+		engine_send(e, &m);
+		return;
+	}
+	p->end = account_end(ea->a);
+	p->mark = ea->peer.own_mark;
+	p->published = account_published(ea->a).seq;
+	p->floor = engine_floor(ea);
+	store_position_at(e->store, ea->a, ea->peer.own_acked, &p->acked);
+	if (ea->n_lineage > LINK_LINEAGE_MAX)
+		cut = ea->n_lineage - LINK_LINEAGE_MAX;
+	p->lineage = ea->lineage + cut;
+	p->n_lineage = ea->n_lineage - cut;
+	engine_send(e, &m);
+}
+
+/* Equal (epoch, nonce, seq) with another chain is no fork but damage or a
+ * fault of ours: nothing is followed, nothing dropped. */
+static bool diverged(struct eacct *ea, const struct link_position *p)
+{
+	struct position own;
+
+	if (!p->end.seq || p->end.seq > account_end(ea->a).seq ||
+	    store_position_at(ea->e->store, ea->a, p->end.seq, &own) < 0)
+		return false;
+	return own.epoch == p->end.epoch && own.nonce == p->end.nonce &&
+	       own.chain != p->end.chain;
+}
+
+static void position(struct eacct *ea, const struct link_msg *m)
+{
+	if (m->gen != ea->peer.gen)
+		return;
+	engine_floor(ea);
+	if (diverged(ea, &m->position)) {
+		engine_park(ea, "the two logs differ at an equal position: "
+			    "compare with `duetadm replicator verify'");
+		return;
+	}
+	engine_step(ea, &(struct peer_event){
+		.kind = EV_POSITION, .gen = m->gen, .position = &m->position,
+		.random = engine_random(ea->e)});
+	engine_dirty(ea);
+}
+
+static void nack(struct eacct *ea, bool lagging)
+{
+	struct link_msg m = {.type = LINK_NACK, .account = ea->id,
+			     .gen = ea->peer.gen};
+
+	if (ea->nacked)
+		return;
+	ea->nacked = true;
+	m.nack.expected = account_end(ea->a).seq + 1;
+	m.nack.lagging = lagging;
+	engine_send(ea->e, &m);
+}
+
+/* One record; false: the rest of the message is of no use. */
+static bool accept_one(struct eacct *ea, const struct link_record *r,
+		       uint64_t published)
+{
+	struct engine *e = ea->e;
+	struct frame_bodies bodies = {r->bodies, r->n_bodies};
+	struct peer_event ev = {.kind = EV_ACCEPTED, .published = published,
+				.handover = -1};
+	struct position before = account_end(ea->a), now;
+	struct err err = ERR_NONE;
+	uint8_t missing[32];
+	int was = account_holder(ea->a);
+	int n = store_accept(e->store, ea->a, r->frame, &bodies, missing, &err);
+
+	switch (n) {
+	case 0:
+		break;
+	case E_EXISTS:
+		ea->ack_due = true;
+		engine_dirty(ea);
+		return true;
+	case -ERANGE:
+		nack(ea, false);
+		return false;
+	case E_NOTFOUND:
+		/* Bodies come first; the frame is read again then. */
+		memcpy(ea->missing, missing, 32);
+		ea->missing_set = true;
+		engine_blob_want(ea, missing, 0, TRANSFER_RECORD);
+		return false;
+	case E_TEMP:
+	case E_LIMIT:
+		ea->retry_work = true;	/* asked for again at the next tick */
+		return false;
+	default:
+		engine_park(ea, err.op);
+		return false;
+	}
+	ea->nacked = ea->missing_set = false;
+	engine_extended(ea);
+	now = account_end(ea->a);
+	ev.seq = now.seq;
+	/* A new holder without a new epoch: that was a HANDOVER. */
+	if (account_holder(ea->a) != was && now.epoch == before.epoch &&
+	    now.nonce == before.nonce) {
+		ev.handover = account_holder(ea->a);
+		ev.handover_seq = now.seq;
+	}
+	engine_step(ea, &ev);
+	return peer_accepts(&ea->peer, ea->peer.gen);
+}
+
+static void take_records(struct eacct *ea, struct slice in, uint64_t published)
+{
+	struct arena *a = arena_new(1024);
+	struct link_record r;
+	int n;
+
+	while ((n = link_record_get(in, a, &r)) > 0) {
+		if (!accept_one(ea, &r, published))
+			break;
+		in = slice_sub(in, (size_t)n, in.n);
+		arena_reset(a);
+	}
+	if (n < 0)
+		engine_park(ea, "the partner sent a record that is not "
+			    "readable");
+	arena_free(a);
+}
+
+static void records(struct eacct *ea, const struct link_msg *m)
+{
+	const struct link_records *r = &m->records;
+
+	if (!peer_accepts(&ea->peer, m->gen)) {
+		return;
+	}
+	if (!r->parts) {
+		ea->part_next = 0;
+		take_records(ea, m->body, r->published);
+	} else if (r->part == 1 || r->part == ea->part_next) {
+		if (r->part == 1)
+			buf_reset(&ea->part);
+		buf_slice(&ea->part, m->body);
+		ea->part_next = r->part + 1;
+		if (ea->part.failed) {
+			ea->part_next = 0;
+			engine_park(ea, "the partner sent a record that is "
+				    "too large");
+		} else if (r->part == r->parts) {
+			ea->part_next = 0;
+			take_records(ea, buf_all(&ea->part), r->published);
+			buf_shrink(&ea->part, 0);
+			buf_reset(&ea->part);
+		}
+	} else {
+		nack(ea, false);
+	}
+	engine_step(ea, &(struct peer_event){.kind = EV_PUBLISHED,
+					     .seq = r->published});
+}
+
+void engine_accept_again(struct eacct *ea)
+{
+	if (!ea->missing_set)
+		return;
+	ea->missing_set = ea->nacked = false;
+	if (peer_accepts(&ea->peer, ea->peer.gen))
+		nack(ea, false);
+}
+
+/* PositionReq for an account that is not known or not open here. */
+static bool opened(struct engine *e, struct eacct **ea, const struct link_msg *m)
+{
+	struct err err = ERR_NONE;
+	char *name;
+
+	if (*ea) {
+		if ((*ea)->a)
+			return true;
+		if (engine_open(*ea, NULL, false, &err) == 0)
+			return true;
+		engine_event(e, *ea, "account_not_opened", err.op);
+		return false;
+	}
+	if (m->type != LINK_POSITION_REQ || !m->position.name.n)
+		return false;
+	name = xstrndup(m->position.name.p, m->position.name.n);
+	if (strlen(name) == m->position.name.n &&
+	    id128_eq(account_id_of(slice_of(e->pair_id, 16),
+				   m->position.name), m->account) &&
+	    e->out.locate)
+		/* The request is repeated; by then it may be known. */
+		e->out.locate(e->out.arg, m->account, name);
+	free(name);
+	return false;
+}
+
+void engine_located(struct engine *e, struct id128 id, const char *name,
+		    const char *root, const struct err *why)
+{
+	struct link_msg m = {.type = LINK_PARK, .account = id};
+	struct eacct *ea = NULL;
+	struct err err = ERR_NONE;
+	const char *text = why && why->op[0] ? why->op :
+			   "unknown user on this node";
+
+	if (root) {
+		if (engine_open_new(e, id, name, root, true, &ea, &err) == 0)
+			return;
+		text = err.op;
+		engine_event(e, ea, "account_not_opened", text);
+	}
+	m.text.code = E_NOTFOUND;
+	m.text.text = slice_sub(slice_str(text), 0, LINK_TEXT_MAX);
+	engine_send(e, &m);
+}
+
+static void other(struct eacct *ea, const struct link_msg *m)
+{
+	struct peer_event ev = {.gen = m->gen, .random = engine_random(ea->e)};
+	bool open = m->gen == ea->peer.gen && ea->peer.gate == GATE_OPEN;
+
+	switch (m->type) {
+	case LINK_POSITION_REQ:
+		engine_floor(ea);
+		ev.kind = EV_POSITION_REQ;
+		break;
+	case LINK_ACK:
+		if (!open)
+			return;
+		ev.kind = EV_ACK;
+		ev.seq = m->ack.seq;
+		ea->sent_bytes = 0;
+		engine_dirty(ea);
+		break;
+	case LINK_NACK:
+		if (!open)
+			return;
+		ev.kind = EV_NACK;
+		ev.seq = m->nack.expected;
+		ea->send_next = 0;
+		ea->sent_bytes = 0;
+		break;
+	case LINK_PUBLISHED:
+		if (!open)
+			return;
+		ev.kind = EV_PUBLISHED;
+		ev.seq = m->published;
+		break;
+	case LINK_FORKINFO:
+		ev.kind = EV_FORKINFO;
+		ev.wrote = m->forkinfo.wrote;
+		ev.changes = m->forkinfo.changes;
+		ev.known = m->forkinfo.known;
+		ev.shown = m->forkinfo.shown;
+		break;
+	case LINK_ASK:
+		if (!open)
+			return;
+		ev.kind = EV_ASKED;
+		ev.switchover = m->ask.switchover;
+		/* A delivery moves nothing. */
+		ev.result = m->ask.login || m->ask.switchover ? 0 : 1;
+		break;
+	case LINK_PARK:
+		ev.kind = EV_PARKED_THERE;
+		break;
+	case LINK_PRESSURE:
+		ev.kind = EV_PRESSURE;
+		ev.result = m->text.code != PRESSURE_NONE;
+		break;
+	default:
+		return;
+	}
+	engine_step(ea, &ev);
+	engine_dirty(ea);
+}
+
+void engine_account_message(struct engine *e, const struct link_msg *m)
+{
+	struct eacct *ea = engine_known(e, m->account);
+
+	if (m->type == LINK_DELIVER) {
+		engine_deliver(e, m);
+		return;
+	}
+	if (m->type == LINK_DELIVERED) {
+		engine_delivered(e, m);
+		return;
+	}
+	if (m->type == LINK_DIGEST_REQ || m->type == LINK_DIGEST_REPLY) {
+		engine_digest_message(e, m);
+		return;
+	}
+	if (!e->env.link || !opened(e, &ea, m))
+		return;
+	switch (m->type) {
+	case LINK_POSITION:
+		position(ea, m);
+		break;
+	case LINK_RECORDS:
+		records(ea, m);
+		break;
+	case LINK_ASK_REPLY:
+	case LINK_NOT_HOLDER:
+		engine_ask_reply(e, m);
+		break;
+	case LINK_BLOB_OFFER: case LINK_BLOB_WANT: case LINK_BLOB_DATA:
+	case LINK_BLOB_DONE:
+		engine_blob_message(ea, m);
+		break;
+	case LINK_SEED_OFFER: case LINK_SEED_WANT: case LINK_SEED_DIFF:
+	case LINK_SEED_DONE:
+		engine_seed_message(ea, m);
+		break;
+	default:
+		other(ea, m);
+		break;
+	}
+}
