@@ -15,3 +15,5 @@ storage_SRC += storage/body_table.c storage/state.c storage/fold_check.c
 storage_SRC += storage/index_gen.c storage/fold.c storage/snapshot.c
 storage_SRC += storage/state_disk.c storage/mailbox.c storage/view.c
 storage_SRC += storage/head.c storage/account.c
+storage_SRC += storage/prepare.c storage/prepare_add.c storage/prepare_flags.c
+storage_SRC += storage/prepare_mbox.c
