@@ -246,7 +246,10 @@ static void check_dsync(struct conf_checking *k, const struct conf_entry *x)
 	if (strcmp(x->text, x->row->def) == 0)
 		return;
 	while (word_next(&p, &w, k->c->arena)) {
-		if (IN(w, restricts)) {
+		for (size_t i = 0; i < ARRAY_LEN(restricts); i++) {
+			/* -N and -n are different things. */
+			if (strcmp(w, restricts[i]) != 0)
+				continue;
 			conf_remark(k, CONF_WARNING, x,
 				    "replication_dsync_parameters: %s would "
 				    "leave mail out; Duet replicates "

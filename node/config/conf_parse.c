@@ -45,7 +45,13 @@ static struct frame *top(struct parser *p)
 static int unknown(struct parser *p, const char *path, const char *key)
 {
 	const char *near = conf_row_nearest(path);
+	AUTO_FREE char *inside = xprintf("plugin/%s", key);
+	const struct conf_row *row = conf_row_find(inside);
 
+	if (!strchr(path, '/') && row && !(row->flags & CONF_F_ANY))
+		return FAIL(p, "Unknown setting: %s (it belongs inside of "
+			       "plugin {})",
+			    key);
 	return FAIL(p, "Unknown setting: %s%s%s%s%s", top(p)->words, key,
 		    near ? " (did you mean " : "", near ? near : "",
 		    near ? "?)" : "");

@@ -46,7 +46,6 @@ const struct conf_row conf_rows_plugin[] = {
 	       .instead = "it changes the names that clients see"),
 	PLUGIN("mail_log_events", LATER, 3, "a log line per change of mail"),
 	PLUGIN("mail_log_fields", LATER, 3, "a log line per change of mail"),
-	PLUGIN("mail_log_prefix", LATER, 3, "a log line per change of mail"),
 	PLUGIN("sieve_redirect_*", LATER, 5, "Sieve actions"),
 	PLUGIN("sieve_spamtest_*", LATER, 5, "settings of a Sieve extension"),
 	PLUGIN("sieve_vacation_*", LATER, 5, "Sieve actions"),

@@ -76,8 +76,6 @@ static const char *parse_var(const char *p, struct var *v, struct err *e)
 		v->offset = negative ? -v->width : v->width;
 		p = number(p + 1, &v->width);
 		v->has_width = true;
-	} else if (negative) {
-		v->offset = -v->width;
 	}
 	while (is_mod(*p) && v->n_mods < sizeof(v->mods))
 		v->mods[v->n_mods++] = *p++;
