@@ -1,29 +1,18 @@
-/*
- * Dovecot's authentication protocol, client side of it served on auth-client
- * sockets: what Postfix speaks with smtpd_sasl_type = dovecot.  Lines of
- * tab-separated words; \001t, \001n … escape.
- *
- *   S: VERSION 1 2 | MECH PLAIN plaintext … | SPID | CUID | COOKIE | DONE
- *   C: VERSION 1 1 | CPID pid | AUTH id MECH service=smtp … resp=BASE64
- *   S: OK id user=… | FAIL id user=… [temp] | CONT id BASE64
- *   C: CONT id BASE64 | CANCEL id
+/* auth-client sockets: what Postfix asks (the language: auth/auth_client.h).
  */
 
 #include "node/auth_role.h"
+#include "auth/auth_client.h"
 #include "node/base/buf.h"
 #include "node/base/cleanup.h"
-#include "node/base/digest.h"
 #include "node/base/loop.h"
 #include "node/base/rng.h"
 #include "node/base/stream.h"
 
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SMTP_LINE_MAX 12288u	/* a base64 response and its words */
 #define SMTP_OUT_MAX 65536u
-#define SMTP_ASKS_MAX 100u	/* dialogs of one connection */
 #define SMTP_CONNS_MAX 500u
 
 struct smtp_listener {
@@ -40,9 +29,8 @@ struct smtp_conn {
 	struct list node;
 	struct smtp_listener *listener;
 	struct stream *stream;
+	struct auth_client proto;
 	struct list asks;
-	unsigned n_asks;
-	bool closing;
 };
 
 struct smtp_ask {
@@ -51,16 +39,16 @@ struct smtp_ask {
 	uint32_t id;
 	struct auth_req *req;
 	struct loop_timer *late;	/* a failure that waits */
-	struct buf reply;
+	enum auth_verdict verdict;
+	char *user;
 };
 
 static void ask_free(struct smtp_ask *q)
 {
 	list_remove(&q->node);
-	q->conn->n_asks--;
 	auth_req_free(q->req);
 	loop_timer_free(q->late);
-	buf_fini(&q->reply);
+	free(q->user);
 	free(q);
 }
 
@@ -70,52 +58,27 @@ static void conn_free(struct smtp_conn *c)
 		ask_free(CONTAINER_OF(c->asks.next, struct smtp_ask, node));
 	list_remove(&c->node);
 	c->listener->n_conns--;
+	auth_client_fini(&c->proto);
 	stream_free(c->stream);
 	free(c);
-}
-
-static void put_word(struct buf *b, const char *s)
-{
-	for (; *s; s++) {
-		if (*s == '\t')
-			buf_str(b, "\001t");
-		else if (*s == '\n')
-			buf_str(b, "\001n");
-		else if (*s == '\r')
-			buf_str(b, "\001r");
-		else if (*s == '\001')
-			buf_str(b, "\0011");
-		else
-			buf_char(b, (uint8_t)*s);
-	}
-}
-
-static void send_line(struct smtp_conn *c, struct slice line)
-{
-	struct buf *out = stream_out(c->stream);
-
-	buf_slice(out, line);
-	buf_char(out, '\n');
-	stream_flush(c->stream);
 }
 
 static void on_challenge(void *arg, struct slice text)
 {
 	struct smtp_ask *q = arg;
-	struct buf b;
 
-	buf_init(&b, SMTP_OUT_MAX);
-	buf_printf(&b, "CONT\t%u\t", q->id);
-	base64_put(&b, text);
-	send_line(q->conn, buf_all(&b));
-	buf_fini(&b);
+	auth_client_challenge(&q->conn->proto, q->id, text,
+			      stream_out(q->conn->stream));
+	stream_flush(q->conn->stream);
 }
 
 static void on_late(void *arg)
 {
 	struct smtp_ask *q = arg;
 
-	send_line(q->conn, buf_all(&q->reply));
+	auth_client_fail(&q->conn->proto, q->id, q->user, q->verdict, "",
+			 stream_out(q->conn->stream));
+	stream_flush(q->conn->stream);
 	ask_free(q);
 }
 
@@ -123,13 +86,12 @@ static void on_done(void *arg, const struct auth_result *r)
 {
 	struct smtp_ask *q = arg;
 	struct role *role = q->conn->listener->st->role;
-	uint64_t delay = conf_time(role->conf, NULL, "auth_failure_delay");
 
 	q->req = NULL;
 	if (r->verdict == AUTH_OK) {
-		buf_printf(&q->reply, "OK\t%u\tuser=", q->id);
-		put_word(&q->reply, r->user);
-		send_line(q->conn, buf_all(&q->reply));
+		auth_client_ok(&q->conn->proto, q->id, r->user,
+			       stream_out(q->conn->stream));
+		stream_flush(q->conn->stream);
 		ask_free(q);
 		return;
 	}
@@ -138,29 +100,17 @@ static void on_done(void *arg, const struct auth_result *r)
 		log_event(role->log,
 			  r->verdict == AUTH_TEMPFAIL ? LOG_ERR : LOG_INF,
 			  "auth_failed", NULL, "%s", r->e.op);
-	buf_printf(&q->reply, "FAIL\t%u", q->id);
-	if (r->user && *r->user) {
-		buf_str(&q->reply, "\tuser=");
-		put_word(&q->reply, r->user);
-	}
-	if (r->verdict == AUTH_TEMPFAIL)
-		buf_str(&q->reply, "\ttemp");
-	q->late = loop_timer_new(role->loop, delay, on_late, q);
+	q->verdict = r->verdict;
+	q->user = xstrdup(r->user ? r->user : "");
+	q->late = loop_timer_new(role->loop,
+				 conf_time(role->conf, NULL,
+					   "auth_failure_delay"),
+				 on_late, q);
 }
 
 static const struct auth_req_ops ask_ops = {
 	.challenge = on_challenge, .done = on_done,
 };
-
-static struct slice word(struct slice *rest)
-{
-	ptrdiff_t tab = slice_chr(*rest, '\t');
-	size_t n = tab < 0 ? rest->n : (size_t)tab;
-	struct slice w = slice_sub(*rest, 0, n);
-
-	*rest = slice_sub(*rest, tab < 0 ? n : n + 1, rest->n);
-	return w;
-}
 
 static struct smtp_ask *ask_of(struct smtp_conn *c, uint32_t id)
 {
@@ -173,127 +123,59 @@ static struct smtp_ask *ask_of(struct smtp_conn *c, uint32_t id)
 	return NULL;
 }
 
-static bool value_of(struct slice w, const char *key, struct slice *out)
-{
-	size_t n = strlen(key);
-
-	if (w.n < n || memcmp(w.p, key, n) != 0)
-		return false;
-	*out = slice_sub(w, n, w.n);
-	return true;
-}
-
-static void cmd_auth(struct smtp_conn *c, struct slice rest, struct arena *a)
+static void begin(struct smtp_conn *c, const struct auth_client_msg *m)
 {
 	struct auth_state *st = c->listener->st;
-	struct slice mech, v, resp = SLICE_NONE;
-	struct auth_peer peer = {.service = "smtp", .rip = "", .lip = "",
-				 .session = ""};
-	bool has_resp = false;
-	struct smtp_ask *q;
-	uint8_t *raw = NULL;
-	uint32_t id;
-	int n = 0;
+	struct smtp_ask *q = NEW(struct smtp_ask);
 
-	if (slice_u32(word(&rest), &id) < 0 || ask_of(c, id) ||
-	    c->n_asks >= SMTP_ASKS_MAX) {
-		c->closing = true;
-		return;
-	}
-	mech = word(&rest);
-	while (rest.n) {
-		struct slice w = word(&rest);
-
-		if (value_of(w, "service=", &v))
-			peer.service = arena_strndup(a, v.p, v.n);
-		else if (value_of(w, "rip=", &v))
-			peer.rip = arena_strndup(a, v.p, v.n);
-		else if (value_of(w, "lip=", &v))
-			peer.lip = arena_strndup(a, v.p, v.n);
-		else if (value_of(w, "secured", &v))
-			peer.secured = true;
-		else if (value_of(w, "resp=", &v)) {
-			has_resp = true;
-			raw = arena_alloc(a, v.n + 4);
-			n = base64_get(v, raw, v.n + 4);
-			if (n < 0) {
-				c->closing = true;
-				return;
-			}
-			resp = slice_of(raw, (size_t)n);
-		}
-	}
-	q = NEW(struct smtp_ask);
 	q->conn = c;
-	q->id = id;
-	buf_init(&q->reply, 4096);
+	q->id = m->id;
 	list_append(&c->asks, &q->node);
-	c->n_asks++;
-	q->req = auth_sasl(st->pool, &peer, mech, has_resp ? &resp : NULL,
-			   &ask_ops, q);
+	q->req = auth_sasl(st->pool, &m->peer, m->mech,
+			   m->has_response ? &m->response : NULL, &ask_ops, q);
 }
 
-static void cmd_cont(struct smtp_conn *c, struct slice rest, struct arena *a)
+static void take(struct smtp_conn *c, const struct auth_client_msg *m)
 {
-	struct smtp_ask *q;
-	uint8_t *raw;
-	uint32_t id;
-	int n;
+	struct smtp_ask *q = ask_of(c, m->id);
 
-	if (slice_u32(word(&rest), &id) < 0) {
-		c->closing = true;
-		return;
-	}
-	q = ask_of(c, id);
-	raw = arena_alloc(a, rest.n + 4);
-	n = base64_get(rest, raw, rest.n + 4);
-	if (!q || !q->req || n < 0)
-		return;
-	auth_sasl_answer(q->req, slice_of(raw, (size_t)n));
-}
-
-static void command(struct smtp_conn *c, struct slice line)
-{
-	struct arena *a = arena_new(1024);
-	struct slice name = word(&line);
-	struct smtp_ask *q;
-	uint32_t n;
-
-	if (slice_is(name, "AUTH")) {
-		cmd_auth(c, line, a);
-	} else if (slice_is(name, "CONT")) {
-		cmd_cont(c, line, a);
-	} else if (slice_is(name, "CANCEL")) {
-		if (slice_u32(word(&line), &n) == 0 && (q = ask_of(c, n)))
+	switch (m->what) {
+	case AUTH_CLIENT_AUTH:
+		begin(c, m);
+		break;
+	case AUTH_CLIENT_CONT:
+		if (q && q->req)
+			auth_sasl_answer(q->req, m->response);
+		break;
+	case AUTH_CLIENT_CANCEL:
+		if (q)
 			ask_free(q);
-	} else if (slice_is(name, "VERSION")) {
-		/* Minor versions are compatible, major ones are not. */
-		c->closing = slice_u32(word(&line), &n) < 0 || n != 1;
-	} else if (!slice_is(name, "CPID")) {
-		c->closing = true;
+		break;
 	}
-	arena_free(a);
 }
 
 static void on_readable(void *arg)
 {
 	struct smtp_conn *c = arg;
+	struct auth_client_msg m;
+	struct err e = ERR_NONE;
+	size_t used;
+	int r;
 
-	for (;;) {
-		struct slice in = stream_in(c->stream);
-		ptrdiff_t nl = slice_chr(in, '\n');
-
-		if (nl < 0) {
-			if (stream_in_full(c->stream))
-				conn_free(c);
-			return;
-		}
-		command(c, slice_sub(in, 0, (size_t)nl));
-		stream_consume(c->stream, (size_t)nl + 1);
-		if (c->closing) {
-			conn_free(c);
-			return;
-		}
+	do {
+		used = 0;
+		r = auth_client_read(&c->proto, stream_in(c->stream), &used,
+				     &m, stream_out(c->stream), &e);
+		if (r == 1)
+			take(c, &m);
+		stream_consume(c->stream, used);
+	} while (r == 1);
+	stream_flush(c->stream);
+	if (r < 0) {
+		log_event(c->listener->st->role->log, LOG_WARN,
+			  "auth_client_broken", NULL,
+			  "auth-client connection closed: %s", e.op);
+		conn_free(c);
 	}
 }
 
@@ -315,23 +197,13 @@ static const struct stream_ops conn_ops = {
 static void greet(struct smtp_conn *c)
 {
 	struct auth_state *st = c->listener->st;
-	const char *mechs = auth_mechanisms(auth_pool_auth(st->pool));
-	struct buf *out = stream_out(c->stream);
 	uint8_t cookie[16];
-	char hex[33];
 
-	buf_str(out, "VERSION\t1\t2\n");
-	while (*mechs) {
-		size_t n = strcspn(mechs, " ");
-
-		buf_printf(out, "MECH\t%.*s\tplaintext\n", (int)n, mechs);
-		mechs += n;
-		mechs += strspn(mechs, " ");
-	}
 	st->role->sys.rng->bytes(st->role->sys.rng, cookie, sizeof(cookie));
-	hex_of(cookie, sizeof(cookie), hex);
-	buf_printf(out, "SPID\t%d\nCUID\t%d\nCOOKIE\t%s\nDONE\n",
-		   (int)getpid(), stream_fd(c->stream), hex);
+	auth_client_hello(auth_mechanisms(auth_pool_auth(st->pool)),
+			  (uint32_t)getpid(),
+			  (uint32_t)stream_fd(c->stream), cookie,
+			  stream_out(c->stream));
 	stream_flush(c->stream);
 }
 
@@ -350,10 +222,12 @@ static void on_accept(void *arg, unsigned events)
 	}
 	c = NEW(struct smtp_conn);
 	c->listener = l;
+	auth_client_init(&c->proto);
 	list_init(&c->asks);
 	list_append(&l->conns, &c->node);
 	l->n_conns++;
-	c->stream = stream_new(l->st->role->loop, fd, SMTP_LINE_MAX,
+	c->stream = stream_new(l->st->role->loop, fd,
+			       AUTH_CLIENT_LINE_MAX,
 			       SMTP_OUT_MAX, &conn_ops, c);
 	greet(c);
 }
