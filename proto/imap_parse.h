@@ -122,7 +122,8 @@ void imap_reader_want_line(struct imap_reader *r);
 bool imap_reader_idle(const struct imap_reader *r);
 
 /* --- the tree --- */
-/* Atom, quoted or literal; -EINVAL otherwise (NULL too). */
+/* Atom, quoted or literal; -EINVAL otherwise (NULL too), and for a NUL in it
+ * (RFC 3501 CHAR8): names and passwords never hold one. */
 int imap_arg_astring(const struct imap_arg *arg, struct slice *out);
 /* Quoted or literal or NIL (then SLICE_NONE, p == NULL). */
 int imap_arg_nstring(const struct imap_arg *arg, struct slice *out);

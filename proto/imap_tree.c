@@ -305,6 +305,9 @@ int imap_arg_astring(const struct imap_arg *arg, struct slice *out)
 		     arg->type != IMAP_ARG_QUOTED &&
 		     arg->type != IMAP_ARG_LITERAL))
 		return -EINVAL;
+	if (arg->type == IMAP_ARG_LITERAL &&
+	    slice_chr(arg->text, 0) >= 0)
+		return -EINVAL;
 	*out = arg->text;
 	return 0;
 }

@@ -241,12 +241,16 @@ static void data_octet(struct lmtp_data *d, uint8_t c, struct buf *to)
 
 static bool has_eight_bit(struct slice s)
 {
-	uint8_t all = 0;
+	uint64_t all = 0, eight;
 	size_t i;
 
-	for (i = 0; i < s.n; i++)
+	for (i = 0; i + 8 <= s.n; i += 8) {
+		memcpy(&eight, s.p + i, 8);
+		all |= eight;
+	}
+	for (; i < s.n; i++)
 		all |= s.p[i];
-	return all >= 0x80;
+	return all & 0x8080808080808080u;
 }
 
 /* The common case: a whole line that ends in CRLF, nothing odd in it. */

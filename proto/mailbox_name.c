@@ -105,12 +105,23 @@ bool mailbox_name_match_below(struct slice pattern, struct slice name,
 
 static int check_level(struct slice level)
 {
+	struct buf on_disk;
+	bool fits;
+
 	if (level.n == 0 || level.n > MAILBOX_LEVEL_MAX)
 		return E_INVALID;
 	/* "." and "..", hidden files; "~": Dovecot's homes. */
 	if (level.p[0] == '.' || level.p[0] == '~')
 		return E_INVALID;
-	return 0;
+	/* The directory of a mailbox's messages, beside its children. */
+	if (slice_is(level, "dbox-Mails"))
+		return E_INVALID;
+	/* On disk a level is one file name, in modified UTF-7. */
+	buf_init(&on_disk, MAILBOX_LEVEL_MAX);
+	utf8_to_mutf7(level, &on_disk);
+	fits = !on_disk.failed;
+	buf_fini(&on_disk);
+	return fits ? 0 : E_INVALID;
 }
 
 int mailbox_name_check(struct slice name, char sep)

@@ -5,7 +5,8 @@
 
 #include "node/base/slice.h"
 
-/* Octets of one level; with MBOX_NAME_MAX of record.h for the whole. */
+/* Octets of one level, in UTF-8 and in modified UTF-7 (its file name); with
+ * MBOX_NAME_MAX of record.h for the whole. */
 #define MAILBOX_LEVEL_MAX 255u
 #define MAILBOX_DEPTH_MAX 50u
 
@@ -22,7 +23,8 @@ bool mailbox_name_match_below(struct slice pattern, struct slice name,
 /*
  * May this name be created?  0, or E_INVALID: empty, not UTF-8, control
  * characters, empty levels (leading, trailing or doubled separator), levels
- * "." or ".." or beginning with "." or "~", wildcards, too long or deep.
+ * "." or ".." or beginning with "." or "~", a level "dbox-Mails" (which is
+ * where messages lie), wildcards, too long or deep.
  */
 int mailbox_name_check(struct slice name, char sep);
 /* "inbox", "INBOX/x" with the first level in any case → true. */

@@ -8,3 +8,5 @@ fuzz_TARGETS += tests/fuzz/fuzz_date tests/fuzz/fuzz_text
 fuzz_TARGETS += tests/fuzz/fuzz_ipc
 # Files of users, and what an MTA asks.
 fuzz_TARGETS += tests/fuzz/fuzz_passwd_file tests/fuzz/fuzz_auth_client
+# Configuration files, variables, bytes for the children.
+fuzz_TARGETS += tests/fuzz/fuzz_config

@@ -361,6 +361,11 @@ static void getters_know_their_types(void)
 	CU_EQ_INT(imap_arg_nstring(&nil, &s), 0);
 	CU_ASSERT(s.p == NULL);
 	CU_ASSERT(!imap_arg_is(NULL, "x"));
+	atom.type = IMAP_ARG_LITERAL;
+	atom.text = SLICE_LIT("a\0b");
+	CU_ASSERT(imap_arg_astring(&atom, &s) < 0);
+	CU_ASSERT(imap_arg_mailbox(&atom, a, &s) < 0);
+	atom.type = IMAP_ARG_ATOM;
 	atom.text = SLICE_LIT("iNbOx");
 	CU_EQ_INT(imap_arg_mailbox(&atom, a, &s), 0);
 	CU_EQ_TEXT(s, "INBOX");

@@ -1,5 +1,6 @@
 #include "proto/mailbox_name.h"
 
+#include "node/base/buf.h"
 #include "proto/record.h"
 #include "tests/lib/cu.h"
 
@@ -87,12 +88,12 @@ static void names_that_may_be_created(void)
 {
 	static const char *const good[] = {
 		"a", "INBOX", "a/b", "a b", "a.b", "\xc3\xa4", "a&b", "a~",
-		"a\\b", "#x", "\xe2\x80\x8b",
+		"a\\b", "#x", "dbox-mails", "dbox-Mails2", "\xe2\x80\x8b",
 	};
 	static const char *const bad[] = {
 		"", "/", "/a", "a/", "a//b", ".", "..", "a/..", "a/../b",
 		".a", "a/.b", "~", "~a", "a*", "a%b", "a\x01", "a\x7f",
-		"a\n", "\xff", "\xc2\x80",
+		"a\n", "\xff", "\xc2\x80", "dbox-Mails", "a/dbox-Mails",
 	};
 	size_t i;
 
@@ -132,6 +133,21 @@ static void names_are_bounded(void)
 		  0);
 }
 
+static void a_level_fits_a_file_name(void)
+{
+	struct buf name;
+	unsigned i;
+
+	/* 3 octets each here, 6 in modified UTF-7. */
+	buf_init(&name, 1000);
+	for (i = 0; i < 42; i++)
+		buf_str(&name, "\xc3\xa4x");
+	CU_EQ_INT(mailbox_name_check(buf_all(&name), '/'), 0);
+	buf_str(&name, "\xc3\xa4x");
+	CU_ASSERT(mailbox_name_check(buf_all(&name), '/') < 0);
+	buf_fini(&name);
+}
+
 static void parents_are_found(void)
 {
 	CU_EQ_TEXT(mailbox_name_parent(SLICE_LIT("a/b/c"), '/'), "a/b");
@@ -144,4 +160,5 @@ CU_TESTS(CU_CASE(wildcards_match),
 	 CU_CASE(matching_is_what_the_definition_says),
 	 CU_CASE(names_that_may_be_created),
 	 CU_CASE(names_are_bounded),
+	 CU_CASE(a_level_fits_a_file_name),
 	 CU_CASE(parents_are_found))
