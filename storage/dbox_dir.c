@@ -211,6 +211,26 @@ static void prune(struct state *s, const char *dir)
 	}
 }
 
+/* The names of all directories from the account root down to `dir`. */
+static int sync_names(struct state *s, const char *dir)
+{
+	size_t root = strlen(s->root);
+	int r = 0;
+
+	for (const char *p = dir + root; p && *p && r == 0;
+	     p = strchr(p + 1, '/')) {
+		AUTO_FREE char *above = xstrndup(dir, (size_t)(p - dir));
+
+		r = s->fs->ops->fsync_dir(s->fs, above);
+	}
+	return r;
+}
+
+/*
+ * Messages older than the last checkpoint are in this directory only, so it
+ * must never hang below one that a crash can lose, nor may its old parent go
+ * before the move is durable.  Moves are rare: they may cost a few fsyncs.
+ */
 static int move_dir(struct state *s, struct mailbox *m, const char *to)
 {
 	AUTO_FREE char *parent = xstrdup(to);
@@ -220,12 +240,15 @@ static int move_dir(struct state *s, struct mailbox *m, const char *to)
 	*slash = 0;
 	r = fsio_mkdirs(s->fs, parent, 0700);
 	if (r == 0)
+		r = sync_names(s, parent);
+	if (r == 0)
 		r = to_orphans(s, to);
 	if (r == 0)
 		r = s->fs->ops->rename(s->fs, m->dir, to);
 	if (r < 0)
 		return r;
-	prune(s, m->dir);
+	if (s->fs->ops->fsync_dir(s->fs, parent) == 0)
+		prune(s, m->dir);
 	free(m->dir);
 	m->dir = xstrdup(to);
 	return 0;

@@ -174,22 +174,23 @@ static struct op *create_one(struct draft *d, struct slice name, bool derived)
 int draft_create(struct draft *d, struct slice name, uint32_t special_use,
 		 bool derived, struct id128 *id_out, uint32_t *uidvalidity_out)
 {
-	size_t at = 0;
+	size_t at[MBOX_NAME_MAX / 2], n = 0;
 	struct op *o;
 
-	/* Parents first, so that each level has its place before the next. */
-	for (;;) {
-		struct slice rest = slice_sub(name, at, name.n);
-		ptrdiff_t cut = slice_chr(rest, '/');
-		struct slice parent;
+	/* Missing parents up to the nearest that is there, highest first. */
+	for (size_t i = name.n; i-- > 1;) {
+		struct slice parent = slice_sub(name, 0, i);
 
-		if (cut < 0)
+		if (name.p[i] != '/')
+			continue;
+		if (state_mailbox_named(d->s, parent) || in_draft(d, parent))
 			break;
-		at += (size_t)cut + 1;
-		parent = slice_sub(name, 0, at - 1);
-		if (!state_mailbox_named(d->s, parent) && !in_draft(d, parent))
-			create_one(d, parent,
-				   derived || slice_is(parent, "INBOX"));
+		at[n++] = i;
+	}
+	while (n > 0) {
+		struct slice parent = slice_sub(name, 0, at[--n]);
+
+		create_one(d, parent, derived || slice_is(parent, "INBOX"));
 	}
 	o = create_one(d, name, derived);
 	o->mbox_create.special_use = special_use;

@@ -104,6 +104,7 @@ int state_load(const struct state_opts *o, struct slice snapshot, bool clean,
 
 	if (r == 0)
 		r = check_indexes(s, e);
+	s->saved_seq = s->kept_seq = s->pos.seq;
 	if (r == 0) {
 		remove_stale(s);
 		if (!clean)
@@ -220,6 +221,7 @@ void state_save(struct state *s, struct buf *to)
 			growmap_settle(&m->cache.map);
 	}
 	snapshot_put(s, to, false, NULL);
+	s->saved_seq = s->pos.seq;
 	for (size_t i = 0; i < s->n_garbage; i++)
 		s->garbage[i].saved = true;
 }
@@ -252,6 +254,7 @@ void state_checkpointed(struct state *s)
 		}
 	}
 	s->n_garbage = k;
+	s->kept_seq = s->saved_seq;
 	if (!s->replaying && !s->broken)
 		compact_idle(s);
 }
@@ -367,7 +370,10 @@ void state_sweep(struct state *s, int64_t before, uint64_t acked_seq)
 	for (size_t i = 0; i < s->n_expunged; i++) {
 		struct expunged_file *x = &s->expunged[i];
 
-		if (x->time < before && x->seq <= acked_seq)
+		/* What replaced it (a copy, another numbering) must be
+		 * durable too. */
+		if (x->time < before && x->seq <= acked_seq &&
+		    x->seq <= s->kept_seq)
 			sweep_one(s, x);
 		else
 			s->expunged[k++] = *x;

@@ -154,6 +154,8 @@ struct state {
 
 	struct position pos;
 	uint64_t counter;		/* of the modseq */
+	uint64_t saved_seq;		/* position of the last state_save() */
+	uint64_t kept_seq;		/* of the last durable snapshot */
 	uint64_t epoch_seq;		/* record of the last EPOCH_BEGIN */
 	int holder;
 	struct lineage_entry *lineage;

@@ -7,3 +7,4 @@ unit_TESTS += tests/unit/storage/test_store tests/unit/storage/test_recover
 unit_TESTS += tests/unit/storage/test_crash_basic
 # The published state and its views.
 unit_TESTS += tests/unit/storage/test_index tests/unit/storage/test_fold
+unit_TESTS += tests/unit/storage/test_state

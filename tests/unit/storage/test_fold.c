@@ -58,6 +58,16 @@ static void flags_and_keywords_are_folded(void)
 	rig_fini(r);
 }
 
+static void checkpoint(struct rig *r)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	state_save(r->acc.state, &b);
+	state_checkpointed(r->acc.state);
+	buf_fini(&b);
+}
+
 static void an_expunge_leaves_its_file_and_a_range(void)
 {
 	struct rig *r = &rig;
@@ -80,6 +90,10 @@ static void an_expunge_leaves_its_file_and_a_range(void)
 	rig_has(m, 3, "x");
 	state_sweep(r->acc.state, RIG_NOW + 1, r->acc.end.seq - 1);
 	rig_has(m, 3, "x");
+	/* Not before a snapshot with the expunge is durable. */
+	state_sweep(r->acc.state, RIG_NOW + 1, r->acc.end.seq);
+	rig_has(m, 3, "x");
+	checkpoint(r);
 	state_sweep(r->acc.state, RIG_NOW + 1, r->acc.end.seq);
 	struct body b;
 	struct err e = ERR_NONE;
@@ -204,6 +218,7 @@ static void delete_leaves_children_and_an_undo(void)
 	mailbox_unref(m);
 	path = xprintf("/a/.duet/.expunged/%s/u.1", hex);
 	CU_CLAIM(fsio_exists(r->sys.fs, path), "%s", path);
+	checkpoint(r);
 	state_sweep(r->acc.state, RIG_NOW + 1, r->acc.end.seq);
 	CU_CLAIM(!fsio_exists(r->sys.fs, path), "swept");
 	free(path);
