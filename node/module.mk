@@ -24,6 +24,7 @@ node_SRC += \
 	node/imap/tell.c \
 	node/imap/names.c \
 	node/imap/sets.c \
+	node/imap/recent.c \
 	node/imap/capability.c \
 	node/imap/cmd_misc.c \
 	node/imap/cmd_select.c \
@@ -33,6 +34,7 @@ node_SRC += \
 	node/imap/cmd_idle.c \
 	node/imap/append.c \
 	node/imap/fetch.c \
+	node/imap/changes.c \
 	node/imap/cmd_fetch.c \
 	node/imap/cmd_store.c \
 	node/imap/cmd_copy.c \

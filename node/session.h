@@ -52,6 +52,9 @@ struct session_box {
 struct session_conf {
 	unsigned refs;
 	char separator;			/* what clients see between levels */
+	/* Of the namespace with INBOX, as clients see it: "INBOX.", mostly ""
+	 * (NULL is the same). */
+	const char *prefix;
 	const struct session_box *boxes;
 	size_t n_boxes;
 	const struct auto_mailbox *autos;	/* of them: auto = create … */
@@ -80,6 +83,11 @@ struct session_host {
 	struct engine *engine;
 	const char *version;		/* "1.0.0" */
 	bool single;			/* no partner */
+	/* When the process started (wall clock); 0: at the first session. */
+	int64_t started_seconds;
+	/* What IMAP sessions of this process share (node/imap/recent.c): NULL
+	 * at first; imap_shared_free() after the last session. */
+	void *imap_shared;
 };
 
 enum session_end {
@@ -156,6 +164,7 @@ const char *session_field(const struct session *s, const char *name);
  * fd is closed, the host frees s.  Defined in node/imap/.
  */
 int imap_session_start(struct session *s, struct err *e);
+void imap_shared_free(struct session_host *h);
 
 /*
  * The protocol is done: fd is closed, nothing of it refers to s, its account

@@ -103,20 +103,23 @@ static void put_octets(struct imap *im, struct imap_append *ap, struct slice s)
 void imap_append_data(struct imap *im, struct slice data)
 {
 	struct imap_append *ap = im->append;
-	size_t from = 0;
+	size_t from = 0, at = 0;
+	const uint8_t *lf;
 
 	if (!ap)
 		return;
+	if (data.n && memchr(data.p, 0, data.n))
+		ap->nul = true;
 	/* Bare LF becomes CRLF; everything between goes on as it came. */
-	for (size_t i = 0; i < data.n; i++) {
-		if (data.p[i] == 0)
-			ap->nul = true;
-		if (data.p[i] == '\n' &&
-		    !(i > 0 ? data.p[i - 1] == '\r' : ap->last_cr)) {
-			put_octets(im, ap, slice_sub(data, from, i));
-			put_octets(im, ap, SLICE_LIT("\r\n"));
-			from = i + 1;
-		}
+	while (at < data.n && (lf = memchr(data.p + at, '\n', data.n - at))) {
+		size_t i = (size_t)(lf - data.p);
+
+		at = i + 1;
+		if (i > 0 ? data.p[i - 1] == '\r' : ap->last_cr)
+			continue;
+		put_octets(im, ap, slice_sub(data, from, i));
+		put_octets(im, ap, SLICE_LIT("\r\n"));
+		from = i + 1;
 	}
 	put_octets(im, ap, slice_sub(data, from, data.n));
 	if (data.n)
@@ -143,10 +146,13 @@ static void stage_done(void *arg, int result, const uint8_t hash[32],
 	free(st);
 	if (ap->staging)
 		return;
-	if (!im)
+	if (!im) {
 		append_free(ap);
-	else if (ap->finish)
+	} else if (ap->finish) {
+		imap_enter(im);
 		append_write(im);
+		imap_leave(im);
+	}
 }
 
 void imap_append_data_end(struct imap *im)
@@ -196,6 +202,17 @@ static void refuse(struct imap *im, const struct imap_event *ev,
 	imap_reply(im, status, code, "%s", text);
 }
 
+/* Why a mailbox that is not there cannot be appended to. */
+static void refuse_target(struct imap *im, const struct imap_event *ev,
+			  struct slice name)
+{
+	if (slice_is(name, "INBOX"))
+		refuse(im, ev, "NO", "UNAVAILABLE",
+		       "INBOX can't be made here at the moment.");
+	else
+		refuse(im, ev, "NO", "TRYCREATE", "Mailbox doesn't exist.");
+}
+
 static bool append_begin(struct imap *im, const struct imap_event *ev)
 {
 	struct imap_append *ap;
@@ -207,9 +224,10 @@ static bool append_begin(struct imap *im, const struct imap_event *ev)
 		refuse(im, ev, "BAD", NULL, e.client);
 		return false;
 	}
-	m = account_mailbox(im->s->account, imap_name_in(im, name));
+	name = imap_name_in(im, name);
+	m = account_mailbox(im->s->account, name);
 	if (!m) {
-		refuse(im, ev, "NO", "TRYCREATE", "Mailbox doesn't exist.");
+		refuse_target(im, ev, name);
 		return false;
 	}
 	ap = im->append = NEW(struct imap_append);
@@ -219,15 +237,12 @@ static bool append_begin(struct imap *im, const struct imap_event *ev)
 	return true;
 }
 
-static void copy_flags(struct write_msg *msg, const struct imap_flags *f,
-		       struct arena *a)
+static bool keywords_too_long(const struct imap *im, const struct imap_flags *f)
 {
-	msg->flags = f->system;
-	msg->n_keywords = f->n_keywords;
-	msg->keywords = arena_alloc(a, (f->n_keywords + 1) *
-				    sizeof(*msg->keywords));
 	for (size_t i = 0; i < f->n_keywords; i++)
-		msg->keywords[i] = arena_dup(a, f->keywords[i]);
+		if (f->keywords[i].n > im->s->conf->mail_max_keyword_length)
+			return true;
+	return false;
 }
 
 void imap_append_literal(struct imap *im, const struct imap_event *ev)
@@ -255,8 +270,14 @@ void imap_append_literal(struct imap *im, const struct imap_event *ev)
 		refuse(im, ev, "NO", "LIMIT", "Too many messages.");
 		return;
 	}
+	if (keywords_too_long(im, &am.flags)) {
+		refuse(im, ev, "NO", "LIMIT", "A keyword is too long.");
+		return;
+	}
 	memset(&ap->msg, 0, sizeof(ap->msg));
-	copy_flags(&ap->msg, &am.flags, ap->w->arena);
+	ap->msg.flags = am.flags.system;
+	ap->msg.n_keywords = am.flags.n_keywords;
+	ap->msg.keywords = imap_keywords_copy(&am.flags, ap->w->arena);
 	ap->msg.internaldate = am.has_date ? am.date.seconds :
 		(int64_t)(clock_real(im->s->host->sys->clock) / USEC_PER_SEC);
 	ap->msg.internaldate_zone = am.has_date ? (int16_t)am.date.zone : 0;

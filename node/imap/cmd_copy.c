@@ -16,6 +16,7 @@ static void copied(struct imap *im, struct write *w, int result,
 {
 	bool move = w->kind == WRITE_MOVE;
 	struct buf *out = imap_out(im);
+	char code[64];
 
 	if (result < 0) {
 		imap_reply_no(im, e, result == E_NOTFOUND ? "TRYCREATE" : NULL);
@@ -33,12 +34,17 @@ static void copied(struct imap *im, struct write *w, int result,
 		buf_str(out, "* OK [");
 		put_copyuid(im, w, out);
 		buf_str(out, "] Moved UIDs.\r\n");
-		imap_reply(im, "OK", NULL, "Move completed.");
-		return;
 	}
 	imap_tell(im, true);
 	if (im->state == IMAP_ENDED)
 		return;
+	if (move) {
+		snprintf(code, sizeof(code), "HIGHESTMODSEQ %llu",
+			 (unsigned long long)imap_told_modseq(im));
+		imap_reply(im, "OK", im->condstore ? code : NULL,
+			   "Move completed.");
+		return;
+	}
 	buf_printf(out, "%s OK [", im->tag);
 	put_copyuid(im, w, out);
 	buf_str(out, "] Copy completed.\r\n");
@@ -52,15 +58,15 @@ static void copy(struct imap *im, const struct imap_command *cmd,
 	struct slice name;
 	struct mailbox *target;
 	struct imap_write *w;
-	uint32_t *recs;
-	size_t n;
+	struct imap_msgs msgs;
+	size_t gone;
 	struct err e;
 
 	if (imap_set_and_mailbox(cmd, im->arena, &set, &name, &e) < 0) {
 		imap_reply_bad(im, &e);
 		return;
 	}
-	if (!imap_set_records(im, &set, im->uid, im->arena, &recs, &n))
+	if (!imap_set_msgs(im, &set, im->uid, im->arena, &msgs))
 		return;
 	target = imap_mailbox(im, name, "TRYCREATE");
 	if (!target)
@@ -68,11 +74,15 @@ static void copy(struct imap *im, const struct imap_command *cmd,
 	w = imap_write_new(im, kind);
 	w->w.mbox = mailbox_id(im->view.mbox);
 	w->w.target = mailbox_id(target);
-	w->w.uids = imap_uid_ranges(im, recs, n, w->arena, &w->w.n_uids);
-	if (w->w.n_uids == 0) {
+	w->w.uids = imap_uid_ranges(im, msgs, 0, 0, w->arena, &w->w.n_uids,
+				    &gone);
+	/* RFC 2180 4.4.1: all or nothing; the client asks again when it knows
+	 * what is there. */
+	if (gone || w->w.n_uids == 0) {
 		imap_write_drop(w);
-		imap_reply(im, n ? "NO" : "OK", n ? "EXPUNGEISSUED" : NULL,
-			   "%s", n ? "The messages no longer exist." :
+		imap_reply(im, gone ? "NO" : "OK",
+			   gone ? "EXPUNGEISSUED" : NULL, "%s", gone ?
+			   "Some of the requested messages no longer exist." :
 			   "No messages found.");
 		return;
 	}

@@ -4,8 +4,7 @@
 
 struct reading {
 	struct imap_fetch f;
-	uint32_t *recs;
-	size_t n;
+	struct imap_msgs msgs;
 };
 
 static void fetch_end(struct imap *im, bool expunged)
@@ -19,7 +18,7 @@ static void fetch_end(struct imap *im, bool expunged)
 
 static void begin(struct imap *im, struct reading *r)
 {
-	imap_fetch_start(im, &r->f, r->recs, r->n, fetch_end);
+	imap_fetch_start(im, &r->f, r->msgs, fetch_end);
 }
 
 /* \Seen is set before the answers, so that they show it. */
@@ -42,21 +41,13 @@ static void seen(struct imap *im, struct write *w, int result,
 
 static struct imap_write *seen_write(struct imap *im, const struct reading *r)
 {
-	struct view *v = &im->view;
-	uint32_t *unseen = arena_alloc(im->arena, (r->n + 1) * sizeof(*unseen));
-	struct imap_write *w;
-	size_t n = 0;
+	struct imap_write *w = imap_write_new(im, WRITE_FLAGS);
 
-	for (size_t i = 0; i < r->n; i++)
-		if (!(mailbox_rec(v->mbox, r->recs[i])->flags & MSG_SEEN))
-			unseen[n++] = r->recs[i];
-	if (n == 0)
-		return NULL;
-	w = imap_write_new(im, WRITE_FLAGS);
-	w->w.mbox = mailbox_id(v->mbox);
+	w->w.mbox = mailbox_id(im->view.mbox);
 	w->w.flags_mode = FLAGS_ADD;
 	w->w.flags = MSG_SEEN;
-	w->w.uids = imap_uid_ranges(im, unseen, n, w->arena, &w->w.n_uids);
+	w->w.uids = imap_uid_ranges(im, r->msgs, 0, MSG_SEEN, w->arena,
+				    &w->w.n_uids, NULL);
 	if (w->w.n_uids)
 		return w;
 	imap_write_drop(w);
@@ -66,32 +57,37 @@ static struct imap_write *seen_write(struct imap *im, const struct reading *r)
 void cmd_fetch(struct imap *im, const struct imap_command *cmd)
 {
 	struct reading *r = ARENA_NEW(im->arena, struct reading);
+	struct imap_fetch *f = &r->f;
 	struct imap_write *w = NULL;
 	struct err e;
 
-	if (imap_fetch_parse(cmd, im->arena, &r->f, &e) < 0) {
+	if (imap_fetch_parse(cmd, im->arena, f, &e) < 0) {
 		imap_reply_bad(im, &e);
 		return;
 	}
-	if (r->f.vanished && !im->qresync) {
+	if (f->vanished && !im->qresync) {
 		imap_reply(im, "BAD", NULL, "QRESYNC is not enabled.");
 		return;
 	}
 	if (im->uid)
-		r->f.items |= IMAP_FETCH_UID;
-	if (r->f.has_changedsince) {
-		r->f.items |= IMAP_FETCH_MODSEQ;
-		r->f.changedsince = account_answer_modseq(im->s->account,
-							  r->f.changedsince);
+		f->items |= IMAP_FETCH_UID;
+	if (f->has_changedsince) {
+		f->items |= IMAP_FETCH_MODSEQ;
+		f->changedsince = account_answer_modseq(im->s->account,
+							f->changedsince);
 	}
-	if (r->f.items & IMAP_FETCH_MODSEQ)
+	if (f->items & IMAP_FETCH_MODSEQ)
 		imap_condstore_on(im);
-	if (!imap_set_records(im, &r->f.set, im->uid, im->arena, &r->recs,
-			      &r->n))
+	/* First: here "*" means all the client may know, not the last one that
+	 * is left. */
+	if (f->vanished)
+		imap_vanished_earlier(im, f->changedsince, &f->set);
+	if (!imap_set_msgs(im, &f->set, im->uid, im->arena, &r->msgs))
 		return;
-	if (r->f.vanished)
-		imap_vanished_earlier(im, r->f.changedsince, &r->f.set);
-	if (imap_fetch_marks_seen(&r->f) && !im->examined)
+	if (f->has_changedsince)
+		r->msgs = imap_changed_since(im, f->changedsince, r->msgs,
+					     im->arena);
+	if (imap_fetch_marks_seen(f) && !im->examined)
 		w = seen_write(im, r);
 	if (!w) {
 		begin(im, r);

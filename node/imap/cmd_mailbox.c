@@ -1,5 +1,4 @@
 #include "node/imap/imap.h"
-#include "proto/mailbox_name.h"
 
 /* CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 3501 6.3.3-6.3.7,
  * RFC 6154 for USE). */
@@ -38,15 +37,13 @@ void cmd_create(struct imap *im, const struct imap_command *cmd)
 		return;
 	}
 	name = imap_name_in(im, c.mailbox);
-	if (mailbox_name_is_inbox(name) && slice_chr(name, '/') < 0) {
+	if (slice_is(name, "INBOX")) {
 		imap_reply(im, "NO", "ALREADYEXISTS",
-			   "INBOX exists always.");
+			   "Mailbox already exists.");
 		return;
 	}
-	if (mailbox_name_check(name, '/') < 0) {
-		imap_reply(im, "NO", "CANNOT", "Invalid mailbox name.");
+	if (!imap_name_check(im, name))
 		return;
-	}
 	w = imap_write_new(im, WRITE_CREATE);
 	w->w.name = arena_dup(w->arena, name);
 	w->w.special_use = c.special_use;
@@ -57,17 +54,22 @@ static void deleted(struct imap *im, struct write *w, int result,
 		    const struct err *e)
 {
 	(void)w;
-	if (result < 0)
+	if (result < 0) {
 		imap_reply_no(im, e, NULL);
-	else
-		imap_reply(im, "OK", NULL, "Delete completed.");
+		return;
+	}
+	/* The own selected mailbox: closed, and said so. */
+	if (im->view.mbox && mailbox_gone(im->view.mbox)) {
+		imap_close_mailbox(im);
+		imap_untagged(im, "OK [CLOSED] Selected mailbox deleted.");
+	}
+	imap_reply(im, "OK", NULL, "Delete completed.");
 }
 
 void cmd_delete(struct imap *im, const struct imap_command *cmd)
 {
 	struct slice client, name;
 	struct imap_write *w;
-	struct mailbox *m;
 	struct err e;
 
 	if (imap_one_mailbox(cmd, im->arena, &client, &e) < 0) {
@@ -79,12 +81,8 @@ void cmd_delete(struct imap *im, const struct imap_command *cmd)
 		imap_reply(im, "NO", "CANNOT", "INBOX can't be deleted.");
 		return;
 	}
-	m = imap_mailbox(im, client, "NONEXISTENT");
-	if (!m)
+	if (!imap_mailbox(im, client, "NONEXISTENT"))
 		return;
-	/* Deleting the selected mailbox closes it first, as 2.3 does. */
-	if (im->view.mbox == m)
-		imap_close_mailbox(im);
 	w = imap_write_new(im, WRITE_DELETE);
 	w->w.name = arena_dup(w->arena, name);
 	imap_write_start(im, w, deleted);
@@ -111,10 +109,8 @@ void cmd_rename(struct imap *im, const struct imap_command *cmd)
 		return;
 	}
 	to = imap_name_in(im, to);
-	if (mailbox_name_check(to, '/') < 0) {
-		imap_reply(im, "NO", "CANNOT", "Invalid mailbox name.");
+	if (!imap_name_check(im, to))
 		return;
-	}
 	w = imap_write_new(im, WRITE_RENAME);
 	w->w.name = arena_dup(w->arena, imap_name_in(im, from));
 	w->w.new_name = arena_dup(w->arena, to);

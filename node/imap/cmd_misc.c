@@ -131,14 +131,18 @@ void cmd_id(struct imap *im, const struct imap_command *cmd)
 /* RFC 2342: one personal namespace. */
 void cmd_namespace(struct imap *im, const struct imap_command *cmd)
 {
+	const char *prefix = im->s->conf->prefix;
+	struct buf *out = imap_out(im);
 	struct err e;
 
 	if (imap_no_args(cmd, &e) < 0) {
 		imap_reply_bad(im, &e);
 		return;
 	}
-	imap_untagged(im, "NAMESPACE ((\"\" \"%s%c\")) NIL NIL",
-		      im->s->conf->separator == '\\' ? "\\" : "",
-		      im->s->conf->separator);
+	buf_str(out, "* NAMESPACE ((");
+	imap_put_string(out, slice_str(prefix ? prefix : ""));
+	buf_char(out, ' ');
+	imap_put_separator(im, out);
+	buf_str(out, ")) NIL NIL\r\n");
 	imap_reply(im, "OK", NULL, "Namespace completed.");
 }

@@ -15,16 +15,19 @@ struct needle {			/* compiled text of one key */
 
 struct searching {
 	struct imap_search q;
-	uint32_t rec;			/* the next record of the view */
+	struct imap_walk walk;
 	struct needle *needles;
 	size_t n_needles;
 	struct arena *arena;		/* of the message being looked at */
 
 	/* the message being looked at */
 	struct body body;
-	bool has_body, no_body;
+	bool has_body;
 	struct mime_message *mime;
+	bool unreadable;		/* it is, and a key wanted it */
 
+	bool repaired;			/* asked for already */
+	bool incomplete;		/* some could not be read */
 	bool any;
 	uint64_t modseq;		/* highest of those found */
 };
@@ -49,14 +52,30 @@ static size_t count_keys(const struct imap_search_key *k)
 	return n;
 }
 
-static void compile(struct searching *s, const struct imap_search_key *k)
+static size_t keyword_bit(const struct mailbox *m, struct slice word)
+{
+	for (size_t i = 0; i < mailbox_keywords(m); i++)
+		if (mailbox_keyword(m, i) &&
+		    slice_eq_ci(slice_str(mailbox_keyword(m, i)), word))
+			return i;
+	return SIZE_MAX;
+}
+
+/* Texts are folded, keywords become bits, modseqs pass the answer rule. */
+static void compile(struct imap *im, struct searching *s,
+		    struct imap_search_key *k)
 {
 	for (; k; k = k->next) {
 		if (k->type == IMAP_SEARCH_HEADER ||
 		    k->type == IMAP_SEARCH_BODY || k->type == IMAP_SEARCH_TEXT)
 			s->needles[s->n_needles++] = (struct needle){
 				k, textsearch_new(k->text)};
-		compile(s, k->child);
+		else if (k->type == IMAP_SEARCH_KEYWORD)
+			k->number = keyword_bit(im->view.mbox, k->text);
+		else if (k->type == IMAP_SEARCH_MODSEQ)
+			k->number = account_answer_modseq(im->s->account,
+							  k->number);
+		compile(im, s, k->child);
 	}
 }
 
@@ -69,29 +88,30 @@ static struct textsearch *needle_of(const struct searching *s,
 	return NULL;
 }
 
-/* The message's octets; false if it cannot be read (it was expunged, or is
- * damaged: then text keys do not match it). */
-static bool message(struct imap *im, struct searching *s, uint32_t rec)
+/* The message's octets; false if it cannot be read. */
+static bool message(struct imap *im, struct searching *s)
 {
 	struct err e;
 
-	if (!s->has_body && !s->no_body) {
-		s->has_body = mailbox_body_open(im->view.mbox, rec, &s->body,
-						&e) >= 0;
-		s->no_body = !s->has_body;
-	}
+	if (s->unreadable)
+		return false;
+	if (!s->has_body)
+		s->has_body = mailbox_body_open(im->view.mbox, s->walk.rec,
+						&s->body, &e) >= 0;
+	s->unreadable = !s->has_body;
 	return s->has_body;
 }
 
-static bool structure(struct imap *im, struct searching *s, uint32_t rec)
+static bool structure(struct imap *im, struct searching *s)
 {
 	struct slice bytes;
 	struct err e;
 
-	if (s->mime)
-		return true;
-	return mailbox_cached(im->view.mbox, rec, &bytes, &e) >= 0 &&
-	       mime_decode(arena_dup(s->arena, bytes), s->arena, &s->mime) >= 0;
+	if (!s->mime && !s->unreadable &&
+	    (mailbox_cached(im->view.mbox, s->walk.rec, &bytes, &e) < 0 ||
+	     mime_decode(arena_dup(s->arena, bytes), s->arena, &s->mime) < 0))
+		s->unreadable = true;
+	return s->mime && !s->unreadable;
 }
 
 static struct slice header_of(const struct searching *s)
@@ -99,24 +119,15 @@ static struct slice header_of(const struct searching *s)
 	return slice_sub(s->body.data, 0, s->mime->root->header_size);
 }
 
-static bool sent_day(struct imap *im, struct searching *s, uint32_t rec,
-		     int64_t *day)
+static bool sent_day(struct imap *im, struct searching *s, int64_t *day)
 {
 	struct date d;
 
-	if (!structure(im, s, rec) || !s->mime->envelope.date.p ||
+	if (!structure(im, s) || !s->mime->envelope.date.p ||
 	    date_parse_rfc5322(s->mime->envelope.date, &d) < 0)
 		return false;
 	*day = date_day(&d);
 	return true;
-}
-
-static bool has_word(struct mailbox *m, uint32_t rec, struct slice word)
-{
-	for (size_t i = 0; i < mailbox_keywords(m); i++)
-		if (slice_eq_ci(slice_str(mailbox_keyword(m, i)), word))
-			return mailbox_has_keyword(m, rec, i);
-	return false;
 }
 
 static bool id_is(struct id128 id, struct slice text)
@@ -127,12 +138,12 @@ static bool id_is(struct id128 id, struct slice text)
 	return slice_is_ci(text, hex);
 }
 
-static bool text_matches(struct imap *im, struct searching *s, uint32_t rec,
+static bool text_matches(struct imap *im, struct searching *s,
 			 const struct imap_search_key *k)
 {
 	struct textsearch *t = needle_of(s, k);
 
-	if (!t || !message(im, s, rec) || !structure(im, s, rec))
+	if (!t || !message(im, s) || !structure(im, s))
 		return false;
 	switch (k->type) {
 	case IMAP_SEARCH_HEADER:
@@ -156,10 +167,10 @@ static bool day_matches(enum imap_search_type type, int64_t day, int64_t want)
 	}
 }
 
-static bool matches(struct imap *im, struct searching *s, uint32_t rec,
+static bool matches(struct imap *im, struct searching *s,
 		    const struct imap_search_key *k)
 {
-	const struct mrec *r = mailbox_rec(im->view.mbox, rec);
+	const struct mrec *r = s->walk.r;
 	const struct imap_search_key *c;
 	struct date d = {r->internaldate, r->internaldate_zone};
 	int64_t day;
@@ -169,27 +180,29 @@ static bool matches(struct imap *im, struct searching *s, uint32_t rec,
 		return true;
 	case IMAP_SEARCH_AND:
 		for (c = k->child; c; c = c->next)
-			if (!matches(im, s, rec, c))
+			if (!matches(im, s, c))
 				return false;
 		return true;
 	case IMAP_SEARCH_OR:
 		for (c = k->child; c; c = c->next)
-			if (matches(im, s, rec, c))
+			if (matches(im, s, c))
 				return true;
 		return false;
 	case IMAP_SEARCH_NOT:
-		return !matches(im, s, rec, k->child);
+		return !matches(im, s, k->child);
 	case IMAP_SEARCH_SEQ:
-		return imap_set_has(&k->set, view_seq(&im->view, rec));
+		return imap_set_has(&k->set, s->walk.seq);
 	case IMAP_SEARCH_UID:
 		return imap_set_has(&k->set, r->uid);
 	case IMAP_SEARCH_FLAG:
 		return (r->flags & k->flag) != 0;
 	case IMAP_SEARCH_KEYWORD:
-		return has_word(im->view.mbox, rec, k->text);
+		return mailbox_has_keyword(im->view.mbox, s->walk.rec,
+					   (size_t)k->number);
 	case IMAP_SEARCH_NEW:
+		return !(r->flags & MSG_SEEN) && imap_recent_is(im, r->uid);
 	case IMAP_SEARCH_RECENT:
-		return false;	/* docs/differences.md: \Recent */
+		return imap_recent_is(im, r->uid);
 	case IMAP_SEARCH_LARGER:
 		return r->size > k->number;
 	case IMAP_SEARCH_SMALLER:
@@ -201,12 +214,12 @@ static bool matches(struct imap *im, struct searching *s, uint32_t rec,
 	case IMAP_SEARCH_SENTBEFORE:
 	case IMAP_SEARCH_SENTON:
 	case IMAP_SEARCH_SENTSINCE:
-		return sent_day(im, s, rec, &day) &&
+		return sent_day(im, s, &day) &&
 		       day_matches(k->type, day, k->day);
 	case IMAP_SEARCH_HEADER:
 	case IMAP_SEARCH_BODY:
 	case IMAP_SEARCH_TEXT:
-		return text_matches(im, s, rec, k);
+		return text_matches(im, s, k);
 	case IMAP_SEARCH_MODSEQ:
 		return r->modseq >= k->number;
 	case IMAP_SEARCH_EMAILID:
@@ -217,24 +230,67 @@ static bool matches(struct imap *im, struct searching *s, uint32_t rec,
 	return false;
 }
 
-static void look_at(struct imap *im, struct searching *s)
+static void message_over(struct imap *im, struct searching *s)
+{
+	if (s->has_body)
+		mailbox_body_close(im->view.mbox, &s->body);
+	s->has_body = s->unreadable = false;
+	if (s->mime)
+		arena_reset(s->arena);
+	s->mime = NULL;
+}
+
+static void repair_done(void *arg, int result)
+{
+	struct imap *im = arg;
+
+	(void)result;		/* reading it again tells */
+	imap_enter(im);
+	imap_resume(im);
+	imap_leave(im);
+}
+
+/* True: ask the partner for the message first. */
+static bool wants_repair(struct imap *im, struct searching *s)
+{
+	if (!s->unreadable || mailbox_gone(im->view.mbox))
+		return false;
+	if (s->repaired) {
+		s->repaired = false;
+		s->incomplete = true;
+		return false;
+	}
+	return true;
+}
+
+/* False: to be looked at again after read-repair. */
+static bool look_at(struct imap *im, struct searching *s)
 {
 	struct buf *out = imap_out(im);
-	const struct mrec *r = mailbox_rec(im->view.mbox, s->rec);
+	const struct mrec *r = s->walk.r;
+	bool found;
 
-	if (matches(im, s, s->rec, s->q.root)) {
+	/* Gone: it matches nothing any more. */
+	if (r->flags & MREC_EXPUNGED)
+		return true;
+	found = matches(im, s, s->q.root);
+	if (wants_repair(im, s)) {
+		message_over(im, s);
+		s->repaired = im->waiting = true;
+		imap_walk_again(&s->walk);
+		session_repair(im->s, im->view.mbox, s->walk.rec, repair_done,
+			       im);
+		return false;
+	}
+	if (found) {
 		s->any = true;
 		if (r->modseq > s->modseq)
 			s->modseq = r->modseq;
 		buf_char(out, ' ');
-		buf_u64(out, im->uid ? r->uid : view_seq(&im->view, s->rec));
+		buf_u64(out, im->uid ? r->uid : s->walk.seq);
 	}
-	if (s->has_body)
-		mailbox_body_close(im->view.mbox, &s->body);
-	s->has_body = s->no_body = false;
-	if (s->mime)
-		arena_reset(s->arena);
-	s->mime = NULL;
+	message_over(im, s);
+	return true;
 }
 
 static bool search_step(struct imap *im)
@@ -246,17 +302,22 @@ static bool search_step(struct imap *im)
 
 	/* The line grows in the output, where nobody else writes while a
 	 * command runs. */
-	for (; s->rec < im->view.seen;
-	     s->rec = view_next(&im->view, s->rec)) {
-		if (budget-- == 0)
+	imap_walk_turn(&s->walk);
+	while (imap_walk_next(&s->walk)) {
+		if (!look_at(im, s))
+			return true;
+		if (imap_out_full(im) || --budget == 0)
 			return false;
-		look_at(im, s);
 	}
 	if (s->q.modseq && s->any)
 		buf_printf(imap_out(im), " (MODSEQ %llu)",
 			   (unsigned long long)s->modseq);
 	buf_str(imap_out(im), "\r\n");
-	imap_reply(im, "OK", NULL, "Search completed.");
+	if (s->incomplete)
+		imap_reply(im, "NO", "UNAVAILABLE",
+			   "Some messages can't be read here now.");
+	else
+		imap_reply(im, "OK", NULL, "Search completed.");
 	return true;
 }
 
@@ -285,9 +346,9 @@ void cmd_search(struct imap *im, const struct imap_command *cmd)
 			    view_last_uid(&im->view));
 	s->needles = arena_alloc(im->arena, (count_keys(s->q.root) + 1) *
 				 sizeof(*s->needles));
-	compile(s, s->q.root);
+	compile(im, s, s->q.root);
 	s->arena = arena_new(4096);
-	s->rec = view_lower(&im->view, 1);
+	imap_walk_start(&s->walk, im, imap_all_msgs(im, im->arena));
 	buf_str(imap_out(im), "* SEARCH");
 	imap_run(im, search_step, s, search_fini);
 }

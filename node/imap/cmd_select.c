@@ -7,19 +7,18 @@
 
 static void put_unseen(struct imap *im)
 {
-	struct mailbox *m = im->view.mbox;
+	struct imap_walk w;
 
 	/* RFC 3501 7.1: the first unseen message; all of them are counted, so
 	 * the search ends at once when there is none. */
-	if (mailbox_unseen(m) == 0)
+	if (mailbox_unseen(im->view.mbox) == 0)
 		return;
-	for (uint32_t i = view_lower(&im->view, 1); i < im->view.seen;
-	     i = view_next(&im->view, i)) {
-		if (!(mailbox_rec(m, i)->flags & MSG_SEEN)) {
-			imap_untagged(im, "OK [UNSEEN %u] First unseen.",
-				      view_seq(&im->view, i));
-			return;
-		}
+	imap_walk_start(&w, im, imap_all_msgs(im, im->arena));
+	while (imap_walk_next(&w)) {
+		if (w.r->flags & MSG_SEEN)
+			continue;
+		imap_untagged(im, "OK [UNSEEN %u] First unseen.", w.seq);
+		return;
 	}
 }
 
@@ -31,7 +30,7 @@ static void put_mailbox_data(struct imap *im)
 
 	imap_tell_keywords(im, true);
 	imap_untagged(im, "%u EXISTS", view_count(&im->view));
-	imap_untagged(im, "0 RECENT");
+	imap_untagged(im, "%u RECENT", im->told_recent);
 	put_unseen(im);
 	imap_untagged(im, "OK [UIDVALIDITY %u] UIDs valid",
 		      mailbox_uidvalidity(m));
@@ -55,25 +54,20 @@ static void resync(struct imap *im, const struct imap_select *sel)
 {
 	struct imap_fetch *f = ARENA_NEW(im->arena, struct imap_fetch);
 	uint64_t since = account_answer_modseq(im->s->account, sel->modseq);
-	uint32_t *recs;
-	size_t n;
-	struct imap_set all;
+	struct imap_msgs msgs;
 
 	imap_vanished_earlier(im, since,
 			      sel->has_known_uids ? &sel->known_uids : NULL);
 	f->items = IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_MODSEQ;
 	f->has_changedsince = true;
 	f->changedsince = since;
-	if (sel->has_known_uids) {
-		all = sel->known_uids;
-	} else {
-		all.ranges = arena_alloc(im->arena, sizeof(*all.ranges));
-		all.ranges[0] = (struct uid_range){1, UINT32_MAX};
-		all.n = 1;
-	}
-	if (!imap_set_records(im, &all, true, im->arena, &recs, &n))
+	if (!sel->has_known_uids)
+		msgs = imap_all_msgs(im, im->arena);
+	else if (!imap_set_msgs(im, (struct imap_set[]){sel->known_uids}, true,
+				im->arena, &msgs))
 		return;
-	imap_fetch_start(im, f, recs, n, select_end);
+	imap_fetch_start(im, f, imap_changed_since(im, since, msgs, im->arena),
+			 select_end);
 }
 
 static void do_select(struct imap *im, const struct imap_command *cmd,
@@ -94,16 +88,23 @@ static void do_select(struct imap *im, const struct imap_command *cmd,
 	}
 	/* RFC 3501 6.3.1: a SELECT that fails leaves nothing selected. */
 	imap_close_mailbox(im);
+	if (had)
+		imap_untagged(im, "OK [CLOSED] Previous mailbox closed.");
 	m = imap_mailbox(im, sel.mailbox, "NONEXISTENT");
 	if (!m)
 		return;
-	if (had && im->qresync)
-		imap_untagged(im, "OK [CLOSED] Previous mailbox was closed");
+	if (mailbox_open(m, &e) < 0) {
+		session_log(im->s, LOG_ERR, "mailbox_open_failed", "%s",
+			    e.op);
+		imap_reply_no(im, &e, "UNAVAILABLE");
+		return;
+	}
 	view_init(&im->view, m);
 	mailbox_watch_add(m, &im->watch);
 	im->examined = examine;
 	if (sel.condstore || sel.qresync)
 		im->condstore = true;
+	imap_recent_select(im);
 	put_mailbox_data(im);
 	/* Told as part of the select: what follows is news. */
 	im->state = IMAP_SELECTED;
@@ -139,11 +140,13 @@ static void close_done(struct imap *im, struct write *w, int result,
 		       const struct err *e)
 {
 	(void)w;
-	imap_close_mailbox(im);
-	if (result < 0)
+	/* NO means no effect (D4): it stays selected then. */
+	if (result < 0) {
 		imap_reply_no(im, e, NULL);
-	else
-		imap_reply(im, "OK", NULL, "Close completed.");
+		return;
+	}
+	imap_close_mailbox(im);
+	imap_reply(im, "OK", NULL, "Close completed.");
 }
 
 /* CLOSE expunges without telling. */
@@ -156,7 +159,7 @@ void cmd_close(struct imap *im, const struct imap_command *cmd)
 		imap_reply_bad(im, &e);
 		return;
 	}
-	w = im->examined ? NULL : imap_expunge_write(im, NULL);
+	w = im->examined ? NULL : imap_expunge_write(im, imap_all_msgs(im, im->arena));
 	if (!w) {
 		imap_close_mailbox(im);
 		imap_reply(im, "OK", NULL, "Close completed.");

@@ -14,12 +14,15 @@ void imap_put_status(struct imap *im, struct mailbox *m, uint32_t items)
 		uint64_t value;
 	} rows[] = {
 		{IMAP_STATUS_MESSAGES, "MESSAGES", mailbox_messages(m)},
-		{IMAP_STATUS_RECENT, "RECENT", 0},
+		{IMAP_STATUS_RECENT, "RECENT",
+		 items & IMAP_STATUS_RECENT ? imap_recent_status(im, m) : 0},
 		{IMAP_STATUS_UIDNEXT, "UIDNEXT", mailbox_uidnext(m)},
 		{IMAP_STATUS_UIDVALIDITY, "UIDVALIDITY", mailbox_uidvalidity(m)},
 		{IMAP_STATUS_UNSEEN, "UNSEEN", mailbox_unseen(m)},
 		{IMAP_STATUS_SIZE, "SIZE", mailbox_size(m)},
+		/* M7: of the selected one no more than was told. */
 		{IMAP_STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ",
+		 m == im->view.mbox ? imap_told_modseq(im) :
 		 mailbox_highestmodseq(m)},
 	};
 	bool first = true;

@@ -10,23 +10,40 @@ struct storing {
 /* What MODIFIED names: UIDs, or sequence numbers of the view. */
 static void put_modified(struct imap *im, const struct write *w, struct buf *to)
 {
+	struct imap_msgs msgs = {w->modified, w->n_modified};
 	struct imap_set_writer set = {.to = to};
+	struct imap_walk walk;
 
 	if (im->uid) {
 		imap_put_set(to, w->modified, w->n_modified);
 		return;
 	}
-	for (size_t i = 0; i < w->n_modified; i++) {
-		struct uid_range r = w->modified[i];
-		uint32_t rec = view_lower(&im->view, r.first);
-
-		for (; rec < im->view.seen; rec = view_next(&im->view, rec)) {
-			if (mailbox_rec(im->view.mbox, rec)->uid > r.last)
-				break;
-			imap_set_writer_add(&set, view_seq(&im->view, rec));
-		}
-	}
+	imap_walk_start(&walk, im, msgs);
+	while (imap_walk_next(&walk))
+		imap_set_writer_add(&set, walk.seq);
 	imap_set_writer_end(&set);
+}
+
+bool imap_keywords_check(struct imap *im, const struct imap_flags *f)
+{
+	unsigned max = im->s->conf->mail_max_keyword_length;
+
+	for (size_t i = 0; i < f->n_keywords; i++)
+		if (f->keywords[i].n > max) {
+			imap_reply(im, "NO", "LIMIT", "A keyword is longer "
+				   "than %u characters.", max);
+			return false;
+		}
+	return true;
+}
+
+struct slice *imap_keywords_copy(const struct imap_flags *f, struct arena *a)
+{
+	struct slice *out = arena_alloc(a, (f->n_keywords + 1) * sizeof(*out));
+
+	for (size_t i = 0; i < f->n_keywords; i++)
+		out[i] = arena_dup(a, f->keywords[i]);
+	return out;
 }
 
 static void stored(struct imap *im, struct write *w, int result,
@@ -39,6 +56,10 @@ static void stored(struct imap *im, struct write *w, int result,
 		imap_reply_no(im, e, NULL);
 		return;
 	}
+	if ((s->st.flags.system & MSG_DELETED) &&
+	    s->st.mode != IMAP_STORE_REMOVE)
+		for (size_t i = 0; i < w->n_uids; i++)
+			im->n.deleted += w->uids[i].last - w->uids[i].first + 1;
 	/* .SILENT holds back only what this command did itself: if another
 	 * record came in between, everything is told. */
 	if (s->st.silent && im->watch_calls - s->watch_calls <= 1)
@@ -68,8 +89,8 @@ void cmd_store(struct imap *im, const struct imap_command *cmd)
 		[IMAP_STORE_REMOVE] = FLAGS_REMOVE,
 	};
 	struct imap_write *w;
-	uint32_t *recs;
-	size_t n;
+	struct imap_msgs msgs;
+	size_t gone;
 	struct err e;
 
 	if (imap_store_parse(cmd, im->arena, &s->st, &e) < 0) {
@@ -78,35 +99,25 @@ void cmd_store(struct imap *im, const struct imap_command *cmd)
 	}
 	if (s->st.has_unchangedsince)
 		imap_condstore_on(im);
-	if (!imap_set_records(im, &s->st.set, im->uid, im->arena, &recs, &n))
+	if (!imap_set_msgs(im, &s->st.set, im->uid, im->arena, &msgs) ||
+	    !imap_keywords_check(im, &s->st.flags))
 		return;
-	for (size_t i = 0; i < s->st.flags.n_keywords; i++) {
-		if (s->st.flags.keywords[i].n >
-		    im->s->conf->mail_max_keyword_length) {
-			imap_reply(im, "NO", "LIMIT", "A keyword is longer "
-				   "than %u characters.",
-				   im->s->conf->mail_max_keyword_length);
-			return;
-		}
-	}
 	w = imap_write_new(im, WRITE_FLAGS);
 	w->w.mbox = mailbox_id(im->view.mbox);
-	w->w.uids = imap_uid_ranges(im, recs, n, w->arena, &w->w.n_uids);
+	w->w.uids = imap_uid_ranges(im, msgs, 0, 0, w->arena, &w->w.n_uids,
+				    &gone);
 	w->w.flags_mode = modes[s->st.mode];
 	w->w.flags = s->st.flags.system;
+	w->w.keywords = imap_keywords_copy(&s->st.flags, w->arena);
 	w->w.n_keywords = s->st.flags.n_keywords;
-	w->w.keywords = arena_alloc(w->arena, (w->w.n_keywords + 1) *
-				    sizeof(*w->w.keywords));
-	for (size_t i = 0; i < w->w.n_keywords; i++)
-		w->w.keywords[i] = arena_dup(w->arena,
-					     s->st.flags.keywords[i]);
 	w->w.has_unchangedsince = s->st.has_unchangedsince;
 	w->w.unchangedsince = account_answer_modseq(im->s->account,
 						    s->st.unchangedsince);
 	if (w->w.n_uids == 0) {
 		imap_write_drop(w);
-		imap_reply(im, n ? "NO" : "OK", n ? "EXPUNGEISSUED" : NULL,
-			   "%s", n ? "The messages no longer exist." :
+		imap_reply(im, gone ? "NO" : "OK",
+			   gone ? "EXPUNGEISSUED" : NULL, "%s", gone ?
+			   "The messages no longer exist." :
 			   "Store completed.");
 		return;
 	}
@@ -119,7 +130,5 @@ void cmd_store(struct imap *im, const struct imap_command *cmd)
 	}
 	im->cmd_data = s;
 	s->watch_calls = im->watch_calls;
-	if (s->st.flags.system & MSG_DELETED)
-		im->n.deleted += n;
 	imap_write_start(im, w, stored);
 }

@@ -1,6 +1,5 @@
 #include "node/imap/imap.h"
 
-#include "node/base/cleanup.h"
 #include <stdlib.h>
 
 /*
@@ -19,8 +18,8 @@
 
 struct fetching {
 	const struct imap_fetch *f;
-	const uint32_t *recs;
-	size_t n, at;
+	struct imap_walk walk;
+	bool needs_body, needs_mime;
 	void (*end)(struct imap *im, bool expunged);
 	struct arena *arena;		/* of the message being answered */
 
@@ -31,7 +30,7 @@ struct fetching {
 	struct body body;
 	bool has_body;
 	struct mime_message *mime;
-	bool repaired;
+	bool repaired;			/* asked for already */
 	struct slice rest;		/* of the piece being sent */
 	struct buf filtered;		/* HEADER.FIELDS */
 
@@ -91,10 +90,23 @@ static int need_body(struct imap *im, struct fetching *g, uint32_t rec,
 	return 0;
 }
 
-static bool wants_mime(const struct imap_fetch *f)
+/* All of a message is found without its structure. */
+static bool is_whole(const struct mime_section *s)
 {
-	return f->items & (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY |
-			   IMAP_FETCH_BODYSTRUCTURE);
+	return s->kind == MIME_SECTION_ALL && s->n_path == 0;
+}
+
+static bool needs_mime(const struct imap_fetch *f)
+{
+	const struct imap_fetch_section *s;
+
+	if (f->items & (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY |
+			IMAP_FETCH_BODYSTRUCTURE))
+		return true;
+	for (s = f->sections; s; s = s->next)
+		if (!is_whole(&s->section))
+			return true;
+	return false;
 }
 
 /* Everything this message's answer needs, before its first octet is sent. */
@@ -103,9 +115,9 @@ static int need_all(struct imap *im, struct fetching *g, uint32_t rec,
 {
 	int r = 0;
 
-	if (g->f->sections)
+	if (g->needs_body)
 		r = need_body(im, g, rec, e);
-	if (r >= 0 && (wants_mime(g->f) || g->f->sections))
+	if (r >= 0 && g->needs_mime)
 		r = need_mime(im, g, rec, e);
 	return r;
 }
@@ -113,14 +125,11 @@ static int need_all(struct imap *im, struct fetching *g, uint32_t rec,
 static void repair_done(void *arg, int result)
 {
 	struct imap *im = arg;
-	struct fetching *g = im->cmd_data;
 
-	g->repaired = true;
-	if (result < 0 && !g->failed.code) {
-		err_set(&g->failed, E_TEMP, "message file could not be repaired");
-		err_client(&g->failed, "The message can't be read here now.");
-	}
+	(void)result;		/* reading it again tells */
+	imap_enter(im);
 	imap_resume(im);
+	imap_leave(im);
 }
 
 /* ---- items --------------------------------------------------------------------- */
@@ -145,9 +154,9 @@ static void put_objectid(struct imap *im, struct fetching *g, const char *name,
 	buf_printf(imap_out(im), " (%s)", hex);
 }
 
-static void put_items(struct imap *im, struct fetching *g, uint32_t rec)
+static void put_items(struct imap *im, struct fetching *g)
 {
-	const struct mrec *r = mailbox_rec(im->view.mbox, rec);
+	const struct mrec *r = g->walk.r;
 	uint32_t items = g->f->items;
 	struct buf *out = imap_out(im);
 
@@ -157,7 +166,7 @@ static void put_items(struct imap *im, struct fetching *g, uint32_t rec)
 	}
 	if (items & IMAP_FETCH_FLAGS) {
 		item(im, g, "FLAGS ");
-		imap_put_rec_flags(out, im->view.mbox, rec);
+		imap_put_rec_flags(im, g->walk.rec, r);
 	}
 	if (items & IMAP_FETCH_INTERNALDATE) {
 		item(im, g, "INTERNALDATE ");
@@ -198,12 +207,15 @@ static int section_octets(struct imap *im, struct fetching *g,
 			  const struct imap_fetch_section *s, struct slice *out)
 {
 	struct mime_range range;
-	struct slice whole;
-	int r = mime_section_find(g->mime, &s->section, &range);
+	struct slice whole = g->body.data;
 
-	if (r < 0)
-		return r;
-	whole = slice_sub(g->body.data, range.at, range.at + range.size);
+	if (!is_whole(&s->section)) {
+		int r = mime_section_find(g->mime, &s->section, &range);
+
+		if (r < 0)
+			return r;
+		whole = slice_sub(whole, range.at, range.at + range.size);
+	}
 	switch (s->section.kind) {
 	case MIME_SECTION_HEADER_FIELDS:
 	case MIME_SECTION_HEADER_FIELDS_NOT:
@@ -248,48 +260,60 @@ static void begin_section(struct imap *im, struct fetching *g)
 
 enum answer { ANSWER_DONE, ANSWER_MORE, ANSWER_WAIT };
 
-static enum answer begin_message(struct imap *im, struct fetching *g,
-				 uint32_t rec)
+/* Cannot be read: gone, or to be asked of the partner, or given up. */
+static enum answer unreadable(struct imap *im, struct fetching *g,
+			      const struct err *e)
 {
 	struct view *v = &im->view;
-	const struct mrec *r = mailbox_rec(v->mbox, rec);
-	struct err e;
-	int res;
 
-	arena_reset(g->arena);
-	res = need_all(im, g, rec, &e);
-	if (res < 0) {
-		close_body(im, g);
-		if (view_gone(v, rec)) {
-			g->expunged = true;
-			return ANSWER_DONE;
-		}
-		if (g->repaired) {
-			g->failed = e;
-			return ANSWER_DONE;
-		}
-		(void)r;
+	close_body(im, g);
+	if ((g->walk.r->flags & MREC_EXPUNGED) || mailbox_gone(v->mbox)) {
+		g->expunged = true;
+		return ANSWER_DONE;
+	}
+	if (!g->repaired) {
+		g->repaired = true;
+		imap_walk_again(&g->walk);
 		im->waiting = true;
-		session_repair(im->s, v->mbox, rec, repair_done, im);
+		session_repair(im->s, v->mbox, g->walk.rec, repair_done, im);
 		return ANSWER_WAIT;
+	}
+	/* The others are still answered. */
+	g->repaired = false;
+	if (!g->failed.code) {
+		g->failed = *e;
+		g->failed.code = E_TEMP;
+		err_client(&g->failed, "Some messages can't be read here now.");
+	}
+	return ANSWER_DONE;
+}
+
+static enum answer begin_message(struct imap *im, struct fetching *g)
+{
+	struct err e = ERR_NONE;
+
+	if (g->needs_body || g->needs_mime) {
+		arena_reset(g->arena);
+		if (need_all(im, g, g->walk.rec, &e) < 0)
+			return unreadable(im, g, &e);
 	}
 	g->repaired = false;
 	buf_str(imap_out(im), "* ");
-	buf_u64(imap_out(im), view_seq(v, rec));
+	buf_u64(imap_out(im), g->walk.seq);
 	buf_str(imap_out(im), " FETCH (");
 	g->open = true;
 	g->any = false;
 	g->section = g->f->sections;
-	put_items(im, g, rec);
+	put_items(im, g);
 	return ANSWER_MORE;
 }
 
-static enum answer answer(struct imap *im, struct fetching *g, uint32_t rec)
+static enum answer answer(struct imap *im, struct fetching *g)
 {
 	enum answer a;
 
 	if (!g->open) {
-		a = begin_message(im, g, rec);
+		a = begin_message(im, g);
 		if (!g->open)
 			return a;
 	}
@@ -316,202 +340,41 @@ static enum answer answer(struct imap *im, struct fetching *g, uint32_t rec)
 static bool fetch_step(struct imap *im)
 {
 	struct fetching *g = im->cmd_data;
-	unsigned budget = IMAP_STEP_MESSAGES;
+	unsigned budget = g->needs_body || g->needs_mime ?
+		IMAP_STEP_MESSAGES : IMAP_STEP_MESSAGES * 16;
 
-	/* A compaction of the index moved the records: nothing was lost, but
-	 * our numbers are of the old generation. */
-	while (g->at < g->n && !g->failed.code) {
-		if (imap_out_full(im) || budget-- == 0)
-			return false;
-		switch (answer(im, g, g->recs[g->at])) {
+	imap_walk_turn(&g->walk);
+	while (g->open || imap_walk_next(&g->walk)) {
+		switch (answer(im, g)) {
 		case ANSWER_DONE:
-			g->at++;
 			break;
 		case ANSWER_MORE:
 			return false;
 		case ANSWER_WAIT:
 			return true;
 		}
+		if (imap_out_full(im) || --budget == 0)
+			return false;
 	}
-	if (g->failed.code) {
+	if (g->failed.code)
 		imap_reply_no(im, &g->failed, "UNAVAILABLE");
-		return true;
-	}
-	g->end(im, g->expunged);
+	else
+		g->end(im, g->expunged);
 	return true;
 }
 
-struct since {
-	const uint32_t *recs;
-	size_t n;
-	uint32_t *out;
-	size_t n_out;
-	uint64_t modseq;
-	struct mailbox *m;
-};
-
-static int by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void add_changed(void *arg, uint32_t rec)
-{
-	struct since *s = arg;
-
-	if (s->n && bsearch(&rec, s->recs, s->n, sizeof(rec), by_number))
-		s->out[s->n_out++] = rec;
-}
-
-/* CHANGEDSINCE: of the records those with a greater modseq, each once. */
-static const uint32_t *changed_since(struct imap *im, uint64_t modseq,
-				     const uint32_t *recs, size_t *n)
-{
-	struct since s = {.recs = recs, .n = *n, .modseq = modseq,
-			  .m = im->view.mbox};
-	size_t k = 0;
-
-	s.out = arena_alloc(im->arena, (mailbox_records(s.m) + 1u) *
-			    sizeof(*s.out));
-	mailbox_changed_since(s.m, modseq, add_changed, &s);
-	qsort(s.out, s.n_out, sizeof(*s.out), by_number);
-	for (size_t i = 0; i < s.n_out; i++)
-		if (k == 0 || s.out[k - 1] != s.out[i])
-			s.out[k++] = s.out[i];
-	*n = k;
-	return s.out;
-}
-
 void imap_fetch_start(struct imap *im, const struct imap_fetch *f,
-		      const uint32_t *recs, size_t n,
+		      struct imap_msgs msgs,
 		      void (*end)(struct imap *im, bool expunged))
 {
 	struct fetching *g = ARENA_NEW(im->arena, struct fetching);
 
-	if (f->has_changedsince)
-		recs = changed_since(im, f->changedsince, recs, &n);
 	g->f = f;
-	g->recs = recs;
-	g->n = n;
 	g->end = end;
+	g->needs_body = f->sections != NULL;
+	g->needs_mime = needs_mime(f);
+	imap_walk_start(&g->walk, im, msgs);
 	g->arena = arena_new(4096);
 	buf_init(&g->filtered, FETCH_HEADER_MAX);
 	imap_run(im, fetch_step, g, fetch_fini);
-}
-
-/* ---- VANISHED (EARLIER) (RFC 7162 3.2.10) -------------------------------------------- */
-
-struct earlier {
-	struct imap *im;
-	const struct imap_set *known;	/* resolved, or NULL */
-	struct imap_set_writer set;
-	bool any;
-};
-
-static void put_vanished(struct earlier *v, uint32_t uid)
-{
-	if (v->known && !imap_set_has(v->known, uid))
-		return;
-	if (!v->any)
-		buf_str(v->set.to, "* VANISHED (EARLIER) ");
-	v->any = true;
-	imap_set_writer_add(&v->set, uid);
-}
-
-static void vanished_range(void *arg, struct uid_range r)
-{
-	struct earlier *v = arg;
-
-	for (uint32_t uid = r.first; uid <= r.last && uid; uid++)
-		put_vanished(v, uid);
-}
-
-static int by_first(const void *a, const void *b)
-{
-	return by_number(&((const struct uid_range *)a)->first,
-			 &((const struct uid_range *)b)->first);
-}
-
-struct ranges {
-	struct uid_range *r;
-	size_t n, cap;
-};
-
-static void keep_range(void *arg, struct uid_range r)
-{
-	struct ranges *k = arg;
-
-	GROW(k->r, k->n, k->cap);
-	k->r[k->n++] = r;
-}
-
-/* Every UID below UIDNEXT that does not exist: the memory does not reach back
- * far enough, so all that is missing is reported (M4). */
-static void vanished_all(struct earlier *v)
-{
-	struct view *view = &v->im->view;
-	uint32_t rec = view_lower(view, 1), next = 1;
-	uint64_t end = mailbox_uidnext(view->mbox);
-
-	if (v->known) {
-		/* Only what the client asks about. */
-		for (size_t i = 0; i < v->known->n; i++) {
-			struct uid_range r = v->known->ranges[i];
-
-			if (r.first >= end)
-				break;
-			if (r.last >= end)
-				r.last = (uint32_t)(end - 1);
-			for (uint32_t uid = r.first; uid <= r.last; uid++) {
-				uint32_t at;
-
-				if (view_uid(view, uid, &at) < 0)
-					put_vanished(v, uid);
-			}
-		}
-		return;
-	}
-	for (;; rec = view_next(view, rec)) {
-		uint64_t uid = rec < view->seen ?
-			mailbox_rec(view->mbox, rec)->uid : end;
-
-		for (; next < uid; next++)
-			put_vanished(v, next);
-		if (rec >= view->seen)
-			return;
-		next = (uint32_t)uid + 1;
-	}
-}
-
-void imap_vanished_earlier(struct imap *im, uint64_t since,
-			   const struct imap_set *known)
-{
-	struct earlier v = {.im = im, .set = {.to = imap_out(im)}};
-	struct imap_set set;
-	struct ranges k = {0};
-
-	if (known) {
-		set.n = known->n;
-		set.ranges = arena_alloc(im->arena, (known->n + 1) *
-					 sizeof(*set.ranges));
-		memcpy(set.ranges, known->ranges,
-		       known->n * sizeof(*set.ranges));
-		imap_set_resolve(&set, UINT32_MAX);
-		v.known = &set;
-	}
-	if (mailbox_vanished_since(im->view.mbox, since, keep_range, &k) < 0) {
-		vanished_all(&v);
-	} else {
-		if (k.n)
-			qsort(k.r, k.n, sizeof(*k.r), by_first);
-		for (size_t i = 0; i < k.n; i++)
-			vanished_range(&v, k.r[i]);
-	}
-	free(k.r);
-	if (v.any) {
-		imap_set_writer_end(&v.set);
-		buf_str(v.set.to, "\r\n");
-	}
 }

@@ -36,10 +36,15 @@
 
 #define IMAP_IN_MAX (64u * 1024 + 1024)
 #define IMAP_OUT_MAX (16u * 1024 * 1024)
-/* A step stops when so much output waits for the client. */
+/* A step stops, and no command is begun, when so much output waits for the
+ * client. */
 #define IMAP_OUT_HIGH (256u * 1024)
 /* Messages that a step looks at before it lets others run. */
 #define IMAP_STEP_MESSAGES 256u
+/* Names that a step of LIST looks at. */
+#define IMAP_STEP_NAMES 1000u
+/* Commands of one client before others have their turn. */
+#define IMAP_TURN_COMMANDS 32u
 /* BAD commands in a row before the connection is closed. */
 #define IMAP_BAD_MAX 20u
 /* RFC 3501 5.4: at least 30 minutes. */
@@ -99,6 +104,9 @@ struct imap {
 	bool examined;
 	size_t told_keywords;
 	uint64_t watch_calls;		/* records seen by the watch */
+	struct uid_range *recent;	/* \Recent for this session, rising */
+	size_t n_recent, cap_recent;
+	uint32_t told_recent;
 
 	bool condstore, qresync;	/* enabled */
 
@@ -121,9 +129,14 @@ struct imap {
 	struct loop_timer *timer;	/* inactivity, IDLE's still here */
 
 	bool evict;
+	bool eof;			/* the client sends no more */
 	bool scheduled;			/* imap_input is due from the loop */
-	const char *evict_code, *evict_text;
-	unsigned bad;
+	unsigned inside;		/* imap_enter() without imap_leave() */
+	size_t out_mark;		/* output pending at imap_enter() */
+	bool again;			/* commands are left for the next turn */
+	bool working;			/* in work(): it goes on by itself */
+	char evict_code[32], evict_text[160];
+	unsigned bad;			/* replies BAD in a row */
 
 	/* for the logout line */
 	struct {
@@ -133,6 +146,13 @@ struct imap {
 };
 
 /* --- session.c ---------------------------------------------------------- */
+/*
+ * Around everything that comes from outside (loop, engine, host): the session
+ * may end in between, its memory goes with the last imap_leave().  Output is
+ * counted there.
+ */
+void imap_enter(struct imap *im);
+void imap_leave(struct imap *im);
 struct buf *imap_out(struct imap *im);
 /* An untagged line, without "* " and line end. */
 void imap_untagged(struct imap *im, const char *fmt, ...)
@@ -156,6 +176,7 @@ void imap_run(struct imap *im, imap_step *step, void *data,
 void imap_park(struct imap *im);
 /* Goes on with the step after waiting. */
 void imap_resume(struct imap *im);
+/* Too much waits for the client already. */
 bool imap_out_full(struct imap *im);
 /* "* BYE" and the end of the session. */
 void imap_bye(struct imap *im, const char *code, const char *text,
@@ -174,50 +195,112 @@ const char *imap_code_of(int result);
 
 /* --- tell.c: what the client is told --------------------------------------- */
 void imap_tell(struct imap *im, bool expunges);
-/* Flags, keywords included, of a record of the selected mailbox. */
-void imap_put_rec_flags(struct buf *to, struct mailbox *m, uint32_t rec);
+/* Flags, keywords and \Recent included, of a record of the selected mailbox. */
+void imap_put_rec_flags(struct imap *im, uint32_t rec, const struct mrec *r);
 /* "* FLAGS" and PERMANENTFLAGS if keywords were added. */
 void imap_tell_keywords(struct imap *im, bool always);
 void imap_close_mailbox(struct imap *im);
 void imap_watch_changed(struct mailbox_watch *w);
 void imap_condstore_on(struct imap *im);
+uint64_t imap_told_modseq(struct imap *im);
 
 /* --- names.c: names between client (separator, mUTF-7) and storage ('/') -- */
+/* Of an argument: INBOX as first level in capitals. */
 struct slice imap_name_in(struct imap *im, struct slice client_utf8);
+struct slice imap_name_out(struct imap *im, struct slice storage_name,
+			   struct arena *a);
 void imap_put_name(struct imap *im, struct buf *to, struct slice storage_name);
+/* The separator as a quoted string. */
+void imap_put_separator(struct imap *im, struct buf *to);
+/* May a mailbox of this name (storage form) be made?  False after NO. */
+bool imap_name_check(struct imap *im, struct slice name);
+/* Of the mailbox itself, or by the configuration's mailbox rule. */
+uint32_t imap_box_use(struct imap *im, struct mailbox *m);
 /* The mailbox an argument names, or NULL after NO was sent. code for a missing
  * one: "NONEXISTENT" or "TRYCREATE". */
 struct mailbox *imap_mailbox(struct imap *im, struct slice client_utf8,
 			     const char *code);
 
 /* --- sets.c -------------------------------------------------------------- */
-/* Records of the view that a set of a command names, rising; UIDs or sequence
- * numbers.  Numbers of the view that do not exist are BAD for sequence
- * numbers: false then, after the reply. */
-bool imap_set_records(struct imap *im, struct imap_set *set, bool uid,
-		      struct arena *a, uint32_t **recs_out, size_t *n_out);
-/* The records' UIDs as ranges, those that are gone left out. */
-struct uid_range *imap_uid_ranges(struct imap *im, const uint32_t *recs, size_t n,
-				  struct arena *a, size_t *n_out);
+/* Messages of the view that a command works on, as rising ranges of UIDs; UIDs
+ * without a message may lie in them. */
+struct imap_msgs {
+	struct uid_range *ranges;
+	size_t n;
+};
+/*
+ * The messages that a set of a command names, UIDs or sequence numbers; none
+ * above the highest one the session knows.  A sequence number that does not
+ * exist is BAD: false then, after the reply.
+ */
+bool imap_set_msgs(struct imap *im, struct imap_set *set, bool uid,
+		   struct arena *a, struct imap_msgs *out);
+struct imap_msgs imap_all_msgs(struct imap *im, struct arena *a);
+/*
+ * UIDs of those messages that have all flags of `with`, none of `without`, and
+ * are still there, as ranges without holes.  *gone: some were left out because
+ * they are not (may be NULL).
+ */
+struct uid_range *imap_uid_ranges(struct imap *im, struct imap_msgs msgs,
+				  uint32_t with, uint32_t without,
+				  struct arena *a, size_t *n_out, size_t *gone);
+
+/*
+ * Goes over messages in rising order.  rec, seq and r are valid until control
+ * goes back to the loop; then imap_walk_turn() comes first.  Gone messages
+ * that the session was not told of are among them.
+ */
+struct imap_walk {
+	struct view *v;
+	struct imap_msgs msgs;
+	size_t at;			/* range */
+	uint32_t from;			/* the next UID, if not placed */
+	bool placed;
+	uint32_t rec, seq;
+	const struct mrec *r;
+};
+void imap_walk_start(struct imap_walk *w, struct imap *im,
+		     struct imap_msgs msgs);
+bool imap_walk_next(struct imap_walk *w);
+void imap_walk_turn(struct imap_walk *w);
+/* imap_walk_next() shall give the present message once more. */
+void imap_walk_again(struct imap_walk *w);
+
+/* --- recent.c -------------------------------------------------------------- */
+/* After view_init(): what is \Recent here, and if the mailbox is not examined,
+ * will not be for others. */
+void imap_recent_select(struct imap *im);
+/* Messages were added to the view. */
+void imap_recent_added(struct imap *im);
+bool imap_recent_is(const struct imap *im, uint32_t uid);
+uint32_t imap_recent_count(struct imap *im);	/* of the selected mailbox */
+uint32_t imap_recent_status(struct imap *im, struct mailbox *m);
 
 /* --- capability.c ----------------------------------------------------------- */
 void imap_put_capability(struct imap *im, struct buf *to);
 
 /* --- cmd_expunge.c ---------------------------------------------------------- */
-/* An EXPUNGE of \Deleted messages (only: among these UIDs), or NULL if there
- * is none (or only was refused, after the reply). */
-struct imap_write *imap_expunge_write(struct imap *im, struct imap_set *only);
+/* An EXPUNGE of \Deleted messages among these, or NULL if there is none. */
+struct imap_write *imap_expunge_write(struct imap *im, struct imap_msgs among);
 
-/* --- fetch ----------------------------------------------------------------- */
-/* Answers the items for the records, then calls end (which replies). */
+/* --- cmd_store.c ------------------------------------------------------------ */
+/* mail_max_keyword_length; false after NO. */
+bool imap_keywords_check(struct imap *im, const struct imap_flags *f);
+struct slice *imap_keywords_copy(const struct imap_flags *f, struct arena *a);
+
+/* --- fetch.c ---------------------------------------------------------------- */
+/* Answers the items for the messages, then calls end (which replies).
+ * CHANGEDSINCE was applied to the set before. */
 void imap_fetch_start(struct imap *im, const struct imap_fetch *f,
-		      const uint32_t *recs, size_t n,
+		      struct imap_msgs msgs,
 		      void (*end)(struct imap *im, bool expunged));
+/* --- changes.c (RFC 7162) ---------------------------------------------------- */
+/* Those with a greater modseq. */
+struct imap_msgs imap_changed_since(struct imap *im, uint64_t modseq,
+				    struct imap_msgs among, struct arena *a);
+/* "* VANISHED (EARLIER)"; known: only among these, or NULL. */
 void imap_vanished_earlier(struct imap *im, uint64_t since,
 			   const struct imap_set *known);
-
-/* --- search ------------------------------------------------------------------ */
-struct imap_match;	/* an evaluation of one search program */
 
 /* --- status.c ------------------------------------------------------------------- */
 void imap_put_status(struct imap *im, struct mailbox *m, uint32_t items);

@@ -12,6 +12,7 @@
 
 static void session_end_now(struct imap *im, enum session_end how,
 			    const char *text);
+static void evict_now(struct imap *im);
 
 struct buf *imap_out(struct imap *im)
 {
@@ -20,6 +21,9 @@ struct buf *imap_out(struct imap *im)
 
 bool imap_out_full(struct imap *im)
 {
+	/* Nobody reads any more: what was asked for is done, not told. */
+	if (im->eof)
+		buf_reset(imap_out(im));
 	return stream_out_pending(im->stream) >= IMAP_OUT_HIGH;
 }
 
@@ -34,6 +38,33 @@ void imap_untagged(struct imap *im, const char *fmt, ...)
 	buf_str(imap_out(im), "* ");
 	buf_str(imap_out(im), line);
 	buf_str(imap_out(im), "\r\n");
+}
+
+void imap_enter(struct imap *im)
+{
+	if (im->inside++ == 0)
+		im->out_mark = stream_out_pending(im->stream);
+}
+
+static void count_output(struct imap *im)
+{
+	size_t n = stream_out_pending(im->stream);
+
+	if (n > im->out_mark)
+		im->s->out_bytes += n - im->out_mark;
+	im->out_mark = n;
+}
+
+void imap_leave(struct imap *im)
+{
+	if (--im->inside)
+		return;
+	if (im->state == IMAP_ENDED) {
+		free(im);
+		return;
+	}
+	count_output(im);
+	(void)imap_out_full(im);
 }
 
 static void arm_timer(struct imap *im)
@@ -99,8 +130,12 @@ static void session_end_now(struct imap *im, enum session_end how,
 	}
 	session_repair_forget(s, im);
 	imap_close_mailbox(im);
+	count_output(im);
 	buf_init(&stats, 4096);
 	logout_stats(im, &stats);
+	if (im->scheduled)
+		loop_undefer(s->host->loop, imap_input, im);
+	im->scheduled = false;
 	if (how == SESSION_ERROR || how == SESSION_KICKED ||
 	    how == SESSION_IDLE || how == SESSION_LOGOUT)
 		stream_finish(im->stream);
@@ -110,9 +145,7 @@ static void session_end_now(struct imap *im, enum session_end how,
 	loop_timer_free(im->timer);
 	arena_free(im->arena);
 	buf_fini(&im->left);
-	/* A scheduled imap_input() still has im: it frees it. */
-	if (!im->scheduled)
-		free(im);
+	/* im itself goes with the last imap_leave(). */
 	session_ended(s, how, text, stats.failed ? "" : (const char *)stats.p);
 	buf_fini(&stats);
 }
@@ -168,11 +201,20 @@ void imap_reply_sent(struct imap *im)
 	}
 	stream_flush(im->stream);
 	if (im->evict) {
-		imap_bye(im, im->evict_code, im->evict_text, SESSION_KICKED);
+		evict_now(im);
 		return;
 	}
 	arm_timer(im);
-	imap_schedule(im);
+	if (!im->working)
+		imap_schedule(im);
+}
+
+/* RFC 3501 9: TEXT-CHAR is what a line of US-ASCII may hold. */
+static void plain_text(char *text)
+{
+	for (; *text; text++)
+		if (*text < 0x20 || *text > 0x7e)
+			*text = '?';
 }
 
 void imap_reply(struct imap *im, const char *status, const char *code,
@@ -180,14 +222,25 @@ void imap_reply(struct imap *im, const char *status, const char *code,
 {
 	char text[512];
 	va_list ap;
-	bool keep = im->cmd && (im->cmd->flags & CMD_KEEP_SEQS) && !im->uid;
+	bool expunges = im->cmd && (!(im->cmd->flags & CMD_KEEP_SEQS) ||
+				    im->uid);
 	struct buf *out;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (im->state == IMAP_SELECTED)
-		imap_tell(im, !keep);
+	plain_text(text);
+	if (strcmp(status, "BAD") != 0) {
+		im->bad = 0;
+	} else if (++im->bad >= IMAP_BAD_MAX) {
+		imap_bye(im, NULL, "Too many invalid IMAP commands.",
+			 SESSION_ERROR);
+		return;
+	}
+	/* RFC 3501 7.4.1: no EXPUNGE if the client may think that FETCH, STORE
+	 * or SEARCH runs. */
+	if (im->state == IMAP_SELECTED && im->tag)
+		imap_tell(im, expunges);
 	if (im->state == IMAP_ENDED)
 		return;
 	out = imap_out(im);
@@ -217,18 +270,13 @@ void imap_reply_no(struct imap *im, const struct err *e, const char *code)
 
 /* ---- steps --------------------------------------------------------------- */
 
+/* One piece; the rest when the loop comes round and the client has read. */
 static void run_step(struct imap *im)
 {
-	/* One piece; the rest when the loop comes round and the client has
-	 * read. */
-	if (imap_out_full(im)) {
+	if (imap_out_full(im))
 		stream_flush(im->stream);
-		return;
-	}
-	if (!im->step(im) && im->state != IMAP_ENDED) {
-		stream_flush(im->stream);
+	else if (!im->step(im) && im->state != IMAP_ENDED && !im->working)
 		imap_schedule(im);
-	}
 }
 
 void imap_run(struct imap *im, imap_step *step, void *data,
@@ -265,17 +313,11 @@ static void run_command(struct imap *im, const struct imap_command *cmd)
 	if (!c || (cmd->uid && !(c->flags & CMD_UID)) ||
 	    (!cmd->uid && (c->flags & CMD_ONLY_UID))) {
 		im->cmd = NULL;
-		if (++im->bad >= IMAP_BAD_MAX) {
-			imap_bye(im, NULL, "Too many invalid IMAP commands.",
-				 SESSION_ERROR);
-			return;
-		}
 		imap_reply(im, "BAD", NULL,
 			   "Error in IMAP command %s%s: Unknown command.",
 			   cmd->uid ? "UID " : "", cmd->name);
 		return;
 	}
-	im->bad = 0;
 	if ((c->flags & CMD_SELECTED) && im->state != IMAP_SELECTED) {
 		imap_reply(im, "BAD", NULL, "No mailbox selected.");
 		return;
@@ -291,11 +333,12 @@ static void bad_input(struct imap *im, const struct imap_event *ev)
 {
 	imap_append_abort(im);
 	im->cmd = NULL;
-	im->tag = ev->tag;
-	if (ev->fatal || ++im->bad >= IMAP_BAD_MAX) {
+	im->tag = im->idling ? im->idle_tag : ev->tag;
+	/* DONE was expected and something endless came. */
+	im->idling = false;
+	if (ev->fatal) {
 		im->tag = NULL;
-		imap_bye(im, NULL, ev->fatal ? ev->text :
-			 "Too many invalid IMAP commands.", SESSION_ERROR);
+		imap_bye(im, NULL, ev->text, SESSION_ERROR);
 		return;
 	}
 	imap_reply(im, "BAD", NULL, "%s", ev->text);
@@ -342,37 +385,80 @@ static bool next_event(struct imap *im, struct slice *in)
 	return false;
 }
 
-/* True if a command runs that must end before more input is looked at. */
-static bool busy(const struct imap *im)
+/* Feeds the next octets; false if no event came of them. */
+static bool use_some(struct imap *im)
 {
-	return in_command(im);
+	bool left = im->left.n > 0, more;
+	struct slice all = left ? buf_all(&im->left) : stream_in(im->stream);
+	struct slice in = all;
+
+	if (all.n == 0 && imap_reader_idle(im->reader))
+		return false;
+	more = next_event(im, &in);
+	if (im->state == IMAP_ENDED)
+		return false;
+	im->s->in_bytes += all.n - in.n;
+	if (!left) {
+		stream_consume(im->stream, all.n - in.n);
+		return more;
+	}
+	buf_consume(&im->left, all.n - in.n);
+	if (im->left.n == 0) {
+		buf_fini(&im->left);
+		buf_init(&im->left, SESSION_LEFTOVER_MAX);
+		more = true;
+	}
+	return more;
+}
+
+/* No new command while one runs, or while the client does not read. */
+static bool may_use(struct imap *im)
+{
+	return im->state != IMAP_ENDED && !in_command(im) && !im->waiting &&
+	       !imap_out_full(im);
 }
 
 static void use_input(struct imap *im)
 {
-	while (im->state != IMAP_ENDED && !busy(im) && !im->waiting) {
-		bool left = im->left.n > 0;
-		struct slice all = left ? buf_all(&im->left)
-					: stream_in(im->stream);
-		struct slice in = all;
-		bool more = next_event(im, &in);
+	unsigned commands = 0;
 
-		if (im->state == IMAP_ENDED)
+	while (may_use(im)) {
+		if (!use_some(im))
 			return;
-		im->s->in_bytes += all.n - in.n;
-		if (left) {
-			buf_consume(&im->left, all.n - in.n);
-			if (im->left.n == 0) {
-				buf_fini(&im->left);
-				buf_init(&im->left, SESSION_LEFTOVER_MAX);
-				more = true;
-			}
-		} else {
-			stream_consume(im->stream, all.n - in.n);
+		if (im->state != IMAP_ENDED && !im->append &&
+		    ++commands >= IMAP_TURN_COMMANDS) {
+			im->again = true;
+			return;
 		}
-		if (!more)
-			return;
 	}
+}
+
+/* The client is gone and all it asked for is done. */
+static bool all_done(const struct imap *im)
+{
+	return im->eof && !in_command(im) && !im->waiting && !im->again;
+}
+
+static void work(struct imap *im)
+{
+	im->again = false;
+	im->working = true;
+	if (im->step && !im->waiting)
+		run_step(im);
+	if (im->state == IMAP_SELECTED && im->idling && !imap_out_full(im) &&
+	    view_pending(&im->view))
+		imap_tell(im, true);
+	use_input(im);
+	im->working = false;
+	if (im->state == IMAP_ENDED)
+		return;
+	if (all_done(im)) {
+		session_end_now(im, SESSION_DISCONNECTED, "Connection closed");
+		return;
+	}
+	stream_flush(im->stream);
+	if (im->again || (im->step && !im->waiting && !imap_out_full(im)))
+		imap_schedule(im);
 }
 
 void imap_input(void *arg)
@@ -380,26 +466,9 @@ void imap_input(void *arg)
 	struct imap *im = arg;
 
 	im->scheduled = false;
-	if (im->state == IMAP_ENDED) {
-		free(im);
-		return;
-	}
-	/* Held, so that an end from inside leaves im to us. */
-	im->scheduled = true;
-	if (im->step && !im->waiting)
-		run_step(im);
-	if (im->state == IMAP_SELECTED && im->idling && view_pending(&im->view))
-		imap_tell(im, true);
-	if (im->state != IMAP_ENDED)
-		use_input(im);
-	im->scheduled = false;
-	if (im->state == IMAP_ENDED) {
-		free(im);
-		return;
-	}
-	stream_flush(im->stream);
-	if (im->step && !im->waiting && !imap_out_full(im))
-		imap_schedule(im);
+	imap_enter(im);
+	work(im);
+	imap_leave(im);
 }
 
 void imap_schedule(struct imap *im)
@@ -423,7 +492,11 @@ static void on_writable(void *arg)
 {
 	struct imap *im = arg;
 
-	if (im->step)
+	/* A client that reads is alive. */
+	if (!im->idling)
+		arm_timer(im);
+	if (im->step || im->idling || im->left.n ||
+	    stream_in(im->stream).n)
 		imap_schedule(im);
 }
 
@@ -432,11 +505,16 @@ static void on_closed(void *arg, const struct err *e)
 	struct imap *im = arg;
 	char text[200];
 
-	if (e->code)
+	imap_enter(im);
+	if (e->code) {
 		snprintf(text, sizeof(text), "Connection closed: %.160s", e->op);
-	else
-		snprintf(text, sizeof(text), "Connection closed");
-	session_end_now(im, SESSION_DISCONNECTED, text);
+		session_end_now(im, SESSION_DISCONNECTED, text);
+	} else {
+		/* What it sent before is still done, LOGOUT as a rule. */
+		im->eof = true;
+		imap_schedule(im);
+	}
+	imap_leave(im);
 }
 
 static const struct stream_ops stream_events = {
@@ -447,19 +525,33 @@ static void on_timer(void *arg)
 {
 	struct imap *im = arg;
 
+	imap_enter(im);
 	if (im->idling) {
-		imap_untagged(im, "OK Still here");
+		/* TCP finds out about dead clients by this. */
+		if (im->s->conf->imap_idle_notify_usec && !imap_out_full(im))
+			imap_untagged(im, "OK Still here");
 		stream_flush(im->stream);
 		arm_timer(im);
-	} else if (in_command(im)) {
+	} else if (in_command(im) && !imap_out_full(im)) {
 		arm_timer(im);		/* we are the slow ones */
+	} else if (in_command(im)) {
+		session_end_now(im, SESSION_DISCONNECTED,
+				"Disconnected for inactivity in reading our "
+				"output");
 	} else {
 		imap_bye(im, NULL, "Disconnected for inactivity.",
 			 SESSION_IDLE);
 	}
+	imap_leave(im);
 }
 
 /* ---- the host's side ----------------------------------------------------- */
+
+static void evict_now(struct imap *im)
+{
+	imap_bye(im, im->evict_code[0] ? im->evict_code : NULL, im->evict_text,
+		 SESSION_KICKED);
+}
 
 static void on_evict(struct session *s, const char *code, const char *text,
 		     bool holder_lost)
@@ -467,20 +559,26 @@ static void on_evict(struct session *s, const char *code, const char *text,
 	struct imap *im = s->impl;
 
 	s->evicting = true;
+	imap_enter(im);
+	if (code)
+		snprintf(im->evict_code, sizeof(im->evict_code), "%s", code);
+	snprintf(im->evict_text, sizeof(im->evict_text), "%s", text);
 	/* With the holder gone a running change ends without a tagged reply:
 	 * its outcome is not known here (D4). */
-	if ((!in_command(im) && !im->append) || (holder_lost && im->waiting)) {
-		imap_bye(im, code, text, SESSION_KICKED);
-		return;
-	}
-	im->evict = true;
-	im->evict_code = code;
-	im->evict_text = text;
+	if ((!in_command(im) && !im->append) || (holder_lost && im->waiting))
+		evict_now(im);
+	else
+		im->evict = true;
+	imap_leave(im);
 }
 
 static void on_kill(struct session *s)
 {
-	session_end_now(s->impl, SESSION_KICKED, "Killed");
+	struct imap *im = s->impl;
+
+	imap_enter(im);
+	session_end_now(im, SESSION_KICKED, "Killed");
+	imap_leave(im);
 }
 
 static bool on_idle(const struct session *s)
@@ -515,11 +613,13 @@ int imap_session_start(struct session *s, struct err *e)
 	list_init(&im->watch.node);
 	buf_init(&im->left, SESSION_LEFTOVER_MAX);
 	buf_slice(&im->left, s->leftover);
+	imap_enter(im);
 	out = imap_out(im);
 	buf_printf(out, "%s OK [CAPABILITY ", s->login_tag);
 	imap_put_capability(im, out);
 	buf_str(out, "] Logged in\r\n");
 	stream_flush(im->stream);
 	imap_schedule(im);
+	imap_leave(im);
 	return 0;
 }

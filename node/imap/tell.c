@@ -1,22 +1,45 @@
 #include "node/imap/imap.h"
+
 #include <stdlib.h>
 
 /* What the client is told about the selected mailbox. */
 
-void imap_put_rec_flags(struct buf *to, struct mailbox *m, uint32_t rec)
+#define SYSTEM_FLAGS "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+
+/* Bits of a record's own word; wider tables have more behind it. */
+#define WORD_BITS 64u
+
+void imap_put_rec_flags(struct imap *im, uint32_t rec, const struct mrec *r)
 {
-	const struct mrec *r = mailbox_rec(m, rec);
+	struct mailbox *m = im->view.mbox;
+	bool recent = im->n_recent && imap_recent_is(im, r->uid);
 	size_t n = mailbox_keywords(m), k = 0;
-	struct slice words[64], *w = words;
+	struct slice words[WORD_BITS], *w = words;
+	const char *text;
 
 	if (n > ARRAY_LEN(words))
 		w = xmalloc(n * sizeof(*w));
-	for (size_t i = 0; i < n; i++)
+	for (uint64_t bits = r->keywords; bits; bits &= bits - 1) {
+		text = mailbox_keyword(m, (size_t)__builtin_ctzll(bits));
+		if (text)
+			w[k++] = slice_str(text);
+	}
+	for (size_t i = WORD_BITS; i < n; i++)
 		if (mailbox_has_keyword(m, rec, i))
 			w[k++] = slice_str(mailbox_keyword(m, i));
-	imap_put_flags(to, r->flags & MSG_FLAGS_MASK, false, w, k);
+	imap_put_flags(imap_out(im), r->flags & MSG_FLAGS_MASK, recent, w, k);
 	if (w != words)
 		free(w);
+}
+
+static void put_keywords(struct buf *out, const struct mailbox *m)
+{
+	for (size_t i = 0; i < mailbox_keywords(m); i++) {
+		if (!mailbox_keyword(m, i))
+			continue;
+		buf_char(out, ' ');
+		buf_str(out, mailbox_keyword(m, i));
+	}
 }
 
 void imap_tell_keywords(struct imap *im, bool always)
@@ -27,18 +50,12 @@ void imap_tell_keywords(struct imap *im, bool always)
 
 	if (!always && n == im->told_keywords)
 		return;
-	buf_str(out, "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft");
-	for (size_t i = 0; i < n; i++) {
-		buf_char(out, ' ');
-		buf_str(out, mailbox_keyword(m, i));
-	}
+	buf_str(out, "* FLAGS (" SYSTEM_FLAGS);
+	put_keywords(out, m);
 	buf_str(out, ")\r\n* OK [PERMANENTFLAGS (");
 	if (!im->examined) {
-		buf_str(out, "\\Answered \\Flagged \\Deleted \\Seen \\Draft");
-		for (size_t i = 0; i < n; i++) {
-			buf_char(out, ' ');
-			buf_str(out, mailbox_keyword(m, i));
-		}
+		buf_str(out, SYSTEM_FLAGS);
+		put_keywords(out, m);
 		buf_str(out, " \\*");
 	}
 	buf_str(out, im->examined ? ")] Read-only mailbox.\r\n" :
@@ -48,18 +65,22 @@ void imap_tell_keywords(struct imap *im, bool always)
 
 struct teller {
 	struct imap *im;
-	struct imap_set_writer vanished;
-	bool any_vanished;
+	uint32_t *vanished;		/* falling */
+	size_t n_vanished, cap_vanished;
 };
 
-/* VANISHED goes out before anything else once all ranges are known. */
+/* With QRESYNC one line names all (RFC 7162 3.2.10). */
 static void end_vanished(struct teller *t)
 {
-	if (!t->any_vanished)
+	struct imap_set_writer set = {.to = imap_out(t->im)};
+
+	if (t->n_vanished == 0)
 		return;
-	imap_set_writer_end(&t->vanished);
-	buf_str(imap_out(t->im), "\r\n");
-	t->any_vanished = false;
+	buf_str(set.to, "* VANISHED ");
+	while (t->n_vanished)
+		imap_set_writer_add(&set, t->vanished[--t->n_vanished]);
+	imap_set_writer_end(&set);
+	buf_str(set.to, "\r\n");
 }
 
 static void tell_expunged(void *arg, uint32_t seq, uint32_t uid)
@@ -67,18 +88,25 @@ static void tell_expunged(void *arg, uint32_t seq, uint32_t uid)
 	struct teller *t = arg;
 	struct buf *out = imap_out(t->im);
 
-	if (!t->im->qresync) {
-		buf_str(out, "* ");
-		buf_u64(out, seq);
-		buf_str(out, " EXPUNGE\r\n");
+	if (t->im->qresync) {
+		GROW(t->vanished, t->n_vanished, t->cap_vanished);
+		t->vanished[t->n_vanished++] = uid;
 		return;
 	}
-	if (!t->any_vanished) {
-		buf_str(out, "* VANISHED ");
-		t->vanished = (struct imap_set_writer){.to = out};
-		t->any_vanished = true;
-	}
-	imap_set_writer_add(&t->vanished, uid);
+	buf_str(out, "* ");
+	buf_u64(out, seq);
+	buf_str(out, " EXPUNGE\r\n");
+}
+
+/* RECENT may have fallen by expunges too. */
+static void tell_recent(struct imap *im)
+{
+	uint32_t n = im->n_recent ? imap_recent_count(im) : 0;
+
+	if (n == im->told_recent)
+		return;
+	im->told_recent = n;
+	imap_untagged(im, "%u RECENT", n);
 }
 
 static void tell_exists(void *arg, uint32_t count)
@@ -87,14 +115,14 @@ static void tell_exists(void *arg, uint32_t count)
 
 	end_vanished(t);
 	imap_untagged(t->im, "%u EXISTS", count);
+	imap_recent_added(t->im);
 }
 
 static void tell_changed(void *arg, uint32_t seq, uint32_t rec)
 {
 	struct teller *t = arg;
 	struct imap *im = t->im;
-	struct mailbox *m = im->view.mbox;
-	const struct mrec *r = mailbox_rec(m, rec);
+	const struct mrec *r = mailbox_rec(im->view.mbox, rec);
 	struct buf *out = imap_out(im);
 	bool silent = im->silent_modseq && r->modseq == im->silent_modseq;
 
@@ -118,7 +146,7 @@ static void tell_changed(void *arg, uint32_t seq, uint32_t rec)
 	}
 	if (!silent) {
 		buf_str(out, "FLAGS ");
-		imap_put_rec_flags(out, m, rec);
+		imap_put_rec_flags(im, rec, r);
 	}
 	buf_str(out, ")\r\n");
 }
@@ -137,8 +165,12 @@ void imap_tell(struct imap *im, bool expunges)
 			 SESSION_KICKED);
 		return;
 	}
+	if (!view_pending(&im->view))
+		return;
 	view_sync(&im->view, expunges, &ops, &t);
 	end_vanished(&t);
+	free(t.vanished);
+	tell_recent(im);
 }
 
 void imap_watch_changed(struct mailbox_watch *w)
@@ -158,8 +190,29 @@ void imap_close_mailbox(struct imap *im)
 	view_fini(&im->view);
 	im->view = (struct view){0};
 	im->examined = false;
+	free(im->recent);
+	im->recent = NULL;
+	im->n_recent = im->cap_recent = 0;
 	if (im->state == IMAP_SELECTED)
 		im->state = IMAP_AUTHENTICATED;
+}
+
+/*
+ * M7: up to which modseq the client knows everything.  Expunges that had to
+ * wait (S1) hold it back.
+ */
+uint64_t imap_told_modseq(struct imap *im)
+{
+	struct view *v = &im->view;
+	uint64_t told = v->told_modseq;
+
+	for (size_t i = 0; i < v->n_untold; i++) {
+		uint64_t gone = mailbox_rec(v->mbox, v->untold[i])->modseq;
+
+		if (gone && gone - 1 < told)
+			told = gone - 1;
+	}
+	return told;
 }
 
 /* RFC 7162 3.1: the first CONDSTORE-enabling command in the session. */
@@ -170,5 +223,5 @@ void imap_condstore_on(struct imap *im)
 	im->condstore = true;
 	if (im->state == IMAP_SELECTED && im->view.mbox)
 		imap_untagged(im, "OK [HIGHESTMODSEQ %llu] Highest",
-			      (unsigned long long)im->view.told_modseq);
+			      (unsigned long long)imap_told_modseq(im));
 }

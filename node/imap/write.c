@@ -29,6 +29,7 @@ static void write_done(void *arg, struct write *wr, int result, bool unknown,
 	struct imap *im = w->im;
 
 	if (im) {
+		imap_enter(im);
 		im->write = NULL;
 		im->waiting = false;
 		if (result < 0 && unknown) {
@@ -39,6 +40,7 @@ static void write_done(void *arg, struct write *wr, int result, bool unknown,
 		} else {
 			w->done(im, wr, result, e);
 		}
+		imap_leave(im);
 	}
 	arena_free(w->arena);
 }
