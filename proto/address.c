@@ -132,7 +132,8 @@ static bool take_angle(struct list_parser *l, struct slice name)
 	words_skip(w, NULL);
 	from = w->at;
 	if (words_peek(w) == '@') {	/* obsolete route */
-		if (skip_words(w, ":>", NULL) == ':') {
+		/* '<' stops too: no octet is looked at once per address. */
+		if (skip_words(w, ":><", NULL) == ':') {
 			route = text_of(l, from, w->at, false);
 			w->at++;
 		} else {

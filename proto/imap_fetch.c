@@ -97,6 +97,8 @@ static int parse_fields(const struct imap_arg *list, struct arena *a,
 
 	if (!list || list->type != IMAP_ARG_LIST || !list->child || list->next)
 		return imap_bad(e, "List of header fields expected");
+	if (imap_arg_count(list->child) > IMAP_FETCH_FIELDS_MAX)
+		return imap_bad(e, "Too many header fields");
 	out->fields = arena_alloc(a, imap_arg_count(list->child) *
 					     sizeof(*out->fields));
 	for (f = list->child; f; f = f->next)

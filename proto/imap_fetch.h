@@ -26,6 +26,7 @@ enum {
 };
 
 #define IMAP_FETCH_SECTIONS_MAX 1000u
+#define IMAP_FETCH_FIELDS_MAX 500u	/* of one HEADER.FIELDS */
 
 /* BODY[...], RFC822, RFC822.HEADER, RFC822.TEXT */
 struct imap_fetch_section {

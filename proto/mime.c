@@ -41,6 +41,10 @@ static uint64_t lines_here(const struct mime_parser *p)
 	return p->stopped ? p->hit.lines : p->lines;
 }
 
+/* Blanks, "--" and line end behind a boundary: more is no boundary line, so
+ * that a line is not read once for every open multipart. */
+#define PADDING_MAX 1000
+
 /* Is the rest of the line blank? */
 static bool only_blanks(struct slice s)
 {
@@ -61,6 +65,7 @@ static struct bound *match_bound(struct bound *b, struct slice line,
 		struct slice rest;
 
 		if (line.n < 2 + b->text.n ||
+		    line.n > 2 + b->text.n + PADDING_MAX ||
 		    memcmp(line.p + 2, b->text.p, b->text.n) != 0)
 			continue;
 		rest = slice_sub(line, 2 + b->text.n, line.n);

@@ -148,7 +148,7 @@ static void bad_fetches_are_refused(void)
 	arena_free(a);
 }
 
-static void too_many_sections_are_refused(void)
+static void too_many_sections_and_fields_are_refused(void)
 {
 	struct arena *a = arena_new(1024);
 	struct imap_fetch f;
@@ -160,6 +160,17 @@ static void too_many_sections_are_refused(void)
 	for (i = 0; i <= IMAP_FETCH_SECTIONS_MAX; i++)
 		buf_str(&text, "BODY[] ");
 	buf_str(&text, "UID)");
+	buf_char(&text, 0);
+	CU_EQ_INT(fetch(a, (const char *)text.p, &f), E_INVALID);
+	buf_reset(&text);
+	buf_str(&text, "FETCH 1 BODY[HEADER.FIELDS (a");
+	for (i = 1; i < IMAP_FETCH_FIELDS_MAX; i++)
+		buf_str(&text, " a");
+	buf_str(&text, ")]");
+	buf_char(&text, 0);
+	CU_EQ_INT(fetch(a, (const char *)text.p, &f), 0);
+	buf_truncate(&text, text.n - 3);
+	buf_str(&text, " a)]");
 	buf_char(&text, 0);
 	CU_EQ_INT(fetch(a, (const char *)text.p, &f), E_INVALID);
 	buf_fini(&text);
@@ -224,6 +235,6 @@ CU_TESTS(CU_CASE(items_are_known),
 	 CU_CASE(sections_are_named_in_replies),
 	 CU_CASE(modifiers_are_read),
 	 CU_CASE(bad_fetches_are_refused),
-	 CU_CASE(too_many_sections_are_refused),
+	 CU_CASE(too_many_sections_and_fields_are_refused),
 	 CU_CASE(stores_are_read),
 	 CU_CASE(bad_stores_are_refused))

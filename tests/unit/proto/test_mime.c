@@ -187,6 +187,34 @@ static void boundaries_match_whole_lines_only(void)
 		"\"7BIT\" 1 0) \"mixed\")");
 }
 
+static void hostile_input_costs_what_its_size_costs(void)
+{
+	struct buf msg;
+	unsigned i;
+
+	/* Boundary lines with a megabyte of blanks under 90 open multiparts
+	 * of one boundary; routes that never end.  Quadratic work would pass
+	 * the time limit. */
+	a = arena_new(1024);
+	buf_init(&msg, 64u << 20);
+	buf_str(&msg, "To: ");
+	for (i = 0; i < 20000; i++)
+		buf_str(&msg, "<@,");
+	buf_str(&msg, "\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n");
+	for (i = 0; i < 90; i++)
+		buf_str(&msg, "--b\r\nContent-Type: multipart/mixed; "
+			      "boundary=b\r\n\r\n");
+	for (i = 0; i < 40; i++) {
+		buf_str(&msg, "--b");
+		buf_fill(&msg, ' ', 1u << 20);
+		buf_str(&msg, "x\r\n");
+	}
+	CU_ASSERT(!msg.failed);
+	CU_EQ_U64(mime_parse(buf_all(&msg), a)->size, msg.n);
+	buf_fini(&msg);
+	arena_free(a);
+}
+
 static void envelopes_are_printed(void)
 {
 	struct buf out;
@@ -538,6 +566,7 @@ CU_TESTS(CU_CASE(plain_messages_have_defaults),
 	 CU_CASE(messages_in_messages_have_envelopes),
 	 CU_CASE(broken_multiparts_still_have_parts),
 	 CU_CASE(boundaries_match_whole_lines_only),
+	 CU_CASE(hostile_input_costs_what_its_size_costs),
 	 CU_CASE(envelopes_are_printed),
 	 CU_CASE(sections_of_the_rfc_tree_are_found),
 	 CU_CASE(headers_are_filtered),
