@@ -148,6 +148,26 @@ static int by_path(const void *a, const void *b)
 
 /* ---- printing ---------------------------------------------------------- */
 
+static void put_quoted(struct buf *out, const char *s)
+{
+	buf_char(out, '"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\' || *s == '\'')
+			buf_char(out, '\\');
+		buf_char(out, (uint8_t)*s);
+	}
+	buf_char(out, '"');
+}
+
+/* The name of a block or filter. */
+static void put_block_name(struct buf *out, const char *name)
+{
+	if (strpbrk(name, " \t\"'{}#\\") || !*name)
+		put_quoted(out, name);
+	else
+		buf_str(out, name);
+}
+
 /* Quotes where reading it back would give something else. */
 static void put_value(struct buf *out, const char *s, bool literal)
 {
@@ -166,13 +186,7 @@ static void put_value(struct buf *out, const char *s, bool literal)
 		buf_str(out, s);
 		return;
 	}
-	buf_char(out, '"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\' || *s == '\'')
-			buf_char(out, '\\');
-		buf_char(out, (uint8_t)*s);
-	}
-	buf_char(out, '"');
+	put_quoted(out, s);
 }
 
 /* "password=x" inside of args. */
@@ -254,13 +268,7 @@ static void put_name(struct dumping *d, const char *comp, size_t n)
 	if (comp[0] != '\\' && comp[strspn(comp, "0123456789")] == '/')
 		return;
 	buf_char(d->out, ' ');
-	if (strpbrk(name, " \t\"'{}") || !*name) {
-		buf_char(d->out, '"');
-		buf_str(d->out, name);
-		buf_char(d->out, '"');
-	} else {
-		buf_str(d->out, name);
-	}
+	put_block_name(d->out, name);
 }
 
 /* Offsets in path where a block's inner part begins: "service/x/" … */
@@ -405,10 +413,8 @@ static void put_layer(struct dumping *d, size_t i)
 		indent(d->out, depth++);
 		buf_str(d->out, f[k].kind);
 		buf_char(d->out, ' ');
-		if (strchr(f[k].text, ' '))
-			buf_printf(d->out, "\"%s\" {\n", f[k].text);
-		else
-			buf_printf(d->out, "%s {\n", f[k].text);
+		put_block_name(d->out, f[k].text);
+		buf_str(d->out, " {\n");
 	}
 	put_items(d, depth);
 	while (depth > 0) {

@@ -190,6 +190,60 @@ static int set_value(struct parser *p, const char *path, const char *key,
 	return 0;
 }
 
+static int mark_block(struct parser *p, const char *path);
+
+/* Does a component of a typed path read as the same name again?  Plain
+ * numbers are unnamed blocks and must be there already. */
+static bool good_component(struct arena *a, const char *comp, size_t n)
+{
+	char *name = conf_path_unescape(a, comp, n);
+	struct buf b;
+	bool same;
+
+	if (n == 0 || !*name)
+		return false;
+	buf_init(&b, CONF_LINE_MAX);
+	conf_path_add(&b, name);
+	same = b.n == n && memcmp(b.p, comp, n) == 0;
+	buf_fini(&b);
+	return same;
+}
+
+/* "service/lmtp/user": its blocks come into being, as if opened. */
+static int open_path(struct parser *p, const char *path)
+{
+	struct arena *a = p->c->arena;
+	const char *at = path;
+
+	for (;;) {
+		const char *slash = strchr(at, '/'), *name, *end;
+		const struct conf_block *b;
+		char *upto;
+
+		if (!slash)
+			return 0;
+		b = conf_block_find(arena_strndup(a, path,
+						  (size_t)(slash - path)));
+		name = slash + 1;
+		if (!b)
+			return unknown(p, path, path);
+		if (b->naming == CONF_FREE)
+			return *name ? 0 : unknown(p, path, path);
+		end = strchr(name, '/');
+		if (!end)
+			return unknown(p, path, path);
+		upto = arena_strndup(a, path, (size_t)(end - path));
+		if (!conf_layer_get(p->c, top(p)->layer, upto)) {
+			if (b->naming == CONF_NEW ||
+			    !good_component(a, name, (size_t)(end - name)))
+				return unknown(p, path, path);
+			if (mark_block(p, upto) < 0)
+				return E_CONFIG;
+		}
+		at = end + 1;
+	}
+}
+
 /* "service/lmtp/user = x" at the top is the same as inside the block. */
 static int set_line(struct parser *p, const struct conf_line *l)
 {
@@ -200,6 +254,8 @@ static int set_line(struct parser *p, const struct conf_line *l)
 		return 0;
 	if (*f->path && strchr(l->key, '/'))
 		return unknown(p, l->key, l->key);
+	if (strchr(l->key, '/') && open_path(p, l->key) < 0)
+		return E_CONFIG;
 	path = *f->path ? xprintf("%s/%s", f->path, l->key) : xstrdup(l->key);
 	return set_value(p, path, l->key, l->value, l->quoted);
 }
@@ -571,5 +627,7 @@ int conf_set_override(struct conf *c, const char *name, const char *value,
 	struct parser p = parser_for(c, NULL, e);
 
 	p.file = "-o";
+	if (strchr(name, '/') && open_path(&p, name) < 0)
+		return E_CONFIG;
 	return set_value(&p, name, name, value, true);
 }
