@@ -93,6 +93,8 @@ static void broken_lists_give_what_can_be_understood(void)
 	list_gives("<>", "-|-|''|'';");
 	list_gives("\"open <a@b>", "-|-|open <a@b>|'';");
 	list_gives("@", "");
+	/* An open route ends at the next address at the latest. */
+	list_gives("<@a,<b@c:d@e>", "-|-|''|a;-|-|b|c:d@e;");
 	list_gives("\"a\"@b", "-|-|a|b;");
 	list_gives("=?utf-8?q?a?= =?utf-8?q?b?= <a@b>",
 		   "=?utf-8?q?a?= =?utf-8?q?b?=|-|a|b;");

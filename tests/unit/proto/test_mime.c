@@ -187,32 +187,27 @@ static void boundaries_match_whole_lines_only(void)
 		"\"7BIT\" 1 0) \"mixed\")");
 }
 
-static void hostile_input_costs_what_its_size_costs(void)
+/* Else a line of blanks is read once for every multipart that is open. */
+static void endless_blanks_end_no_part(void)
 {
+	static const unsigned blanks[] = {900, 1100};
+	struct mime_message *m;
 	struct buf msg;
 	unsigned i;
 
-	/* Boundary lines with a megabyte of blanks under 90 open multiparts
-	 * of one boundary; routes that never end.  Quadratic work would pass
-	 * the time limit. */
-	a = arena_new(1024);
-	buf_init(&msg, 64u << 20);
-	buf_str(&msg, "To: ");
-	for (i = 0; i < 20000; i++)
-		buf_str(&msg, "<@,");
-	buf_str(&msg, "\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n");
-	for (i = 0; i < 90; i++)
-		buf_str(&msg, "--b\r\nContent-Type: multipart/mixed; "
-			      "boundary=b\r\n\r\n");
-	for (i = 0; i < 40; i++) {
-		buf_str(&msg, "--b");
-		buf_fill(&msg, ' ', 1u << 20);
-		buf_str(&msg, "x\r\n");
+	buf_init(&msg, 4096);
+	for (i = 0; i < 2; i++) {
+		a = arena_new(1024);
+		buf_reset(&msg);
+		buf_str(&msg, "Content-Type: multipart/mixed; boundary=b\r\n"
+			      "\r\n--b\r\n\r\nx\r\n--b");
+		buf_fill(&msg, ' ', blanks[i]);
+		buf_str(&msg, "\r\n\r\ny\r\n--b--\r\n");
+		m = mime_parse(buf_all(&msg), a);
+		CU_EQ_U64(m->n_parts, i == 0 ? 3 : 2);
+		arena_free(a);
 	}
-	CU_ASSERT(!msg.failed);
-	CU_EQ_U64(mime_parse(buf_all(&msg), a)->size, msg.n);
 	buf_fini(&msg);
-	arena_free(a);
 }
 
 static void envelopes_are_printed(void)
@@ -566,7 +561,7 @@ CU_TESTS(CU_CASE(plain_messages_have_defaults),
 	 CU_CASE(messages_in_messages_have_envelopes),
 	 CU_CASE(broken_multiparts_still_have_parts),
 	 CU_CASE(boundaries_match_whole_lines_only),
-	 CU_CASE(hostile_input_costs_what_its_size_costs),
+	 CU_CASE(endless_blanks_end_no_part),
 	 CU_CASE(envelopes_are_printed),
 	 CU_CASE(sections_of_the_rfc_tree_are_found),
 	 CU_CASE(headers_are_filtered),
