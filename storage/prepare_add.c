@@ -147,6 +147,14 @@ static void add_delivery(struct draft *d)
 	}
 }
 
+static bool has_keywords(const struct write *w)
+{
+	for (size_t i = 0; i < w->n_msgs; i++)
+		if (w->msgs[i].n_keywords)
+			return true;
+	return false;
+}
+
 int prepare_add(struct draft *d)
 {
 	struct write *w = d->w;
@@ -165,7 +173,8 @@ int prepare_add(struct draft *d)
 	r = find_target(d);
 	if (r != 0)
 		return r;
-	if (head_full(d->h, d->target) || head_keyword(d->h, d->target))
+	if (head_full(d->h, d->target) ||
+	    (has_keywords(w) && head_keyword(d->h, d->target)))
 		return PREPARE_WAIT;
 	for (size_t i = 0; i < w->n_msgs; i++) {
 		r = add_one(d, &w->msgs[i]);

@@ -404,8 +404,9 @@ void mailbox_vanished_trim(struct mailbox *m, uint64_t floor)
 						 m->vanished[k].modseq));
 		k++;
 	}
-	memmove(m->vanished, m->vanished + k,
-		(m->n_vanished - k) * sizeof(*m->vanished));
+	if (k)
+		memmove(m->vanished, m->vanished + k,
+			(m->n_vanished - k) * sizeof(*m->vanished));
 	m->n_vanished -= k;
 	m->vanished_floor = floor;
 	m->part_valid = false;

@@ -8,3 +8,6 @@ unit_TESTS += tests/unit/storage/test_crash_basic
 # The published state and its views.
 unit_TESTS += tests/unit/storage/test_index tests/unit/storage/test_fold
 unit_TESTS += tests/unit/storage/test_state
+unit_TESTS += tests/unit/storage/test_prepare
+unit_TESTS += tests/unit/storage/test_view tests/unit/storage/test_dbox
+unit_TESTS += tests/unit/storage/test_cache
