@@ -1,0 +1,291 @@
+/* pair …: the life of the two nodes, as it is and as the operator wants it. */
+
+#include "tools/adm_pair.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Options that most of these commands share; 0: go on, else exit status + 1. */
+static int users_of(struct adm_cli *c, int argc, char **argv,
+		    struct adm_users *u, const struct option *extra,
+		    bool *extra_out)
+{
+	int ch, r = 0;
+
+	while (r == 0 &&
+	       (ch = adm_getopt(c, argc, argv, "u:AF:", extra)) != -1) {
+		if (ch == '?')
+			return adm_usage(c) + 1;
+		if (ch > 255)
+			*extra_out = true;
+		else
+			r = adm_users_option(c, u, ch, optarg);
+	}
+	for (; optind < argc; optind++)
+		adm_users_add(u, argv[optind]);
+	return r ? r + 1 : 0;
+}
+
+static const char *num(struct adm_cli *c, uint64_t v)
+{
+	return arena_printf(c->arena, "%llu", (unsigned long long)v);
+}
+
+/* ---- the commands that change something ----------------------------------------- */
+
+static const struct option stale_option[] = {
+	{"accept-stale", no_argument, NULL, 1100}, {0},
+};
+
+static int takeover(struct adm_cli *c, const struct adm_account *a, bool stale)
+{
+	struct ipc_field field = {"stale", "yes"};
+	struct adm_request q = {.role = ROLE_STORE, .index = a->store,
+				.name = "takeover", .args = &a->name,
+				.n_args = 1, .fields = stale ? &field : NULL,
+				.n_fields = stale};
+	int r = adm_call(c, &q, NULL);
+
+	if (r)
+		adm_error(c, r, "%s was not taken over", a->name);
+	else if (c->verbose)
+		fprintf(c->out, "%s is taken over\n", a->name);
+	return r;
+}
+
+int adm_cmd_pair_takeover(struct adm_cli *c, int argc, char **argv)
+{
+	struct adm_users u = {.n = 0};
+	struct adm_accounts a = {.n = 0};
+	bool stale = false;
+	int r = users_of(c, argc, argv, &u, stale_option, &stale), worst = 0;
+
+	if (r) {
+		adm_users_fini(&u);
+		return r - 1;
+	}
+	r = u.n ? adm_accounts_read(c, &u, 0, &a) : adm_usage(c);
+	if (r == 0 && a.n == 0)
+		r = adm_error(c, EX_NOUSER, "no account of this name is known "
+			      "on this node; names are canonical ones, as "
+			      "`%s pair status '*'' shows them", c->program);
+	for (size_t i = 0; r == 0 && i < a.n; i++) {
+		int one = takeover(c, &a.v[i], stale);
+
+		worst = one ? one : worst;
+	}
+	adm_accounts_fini(&a);
+	adm_users_fini(&u);
+	return r ? r : worst;
+}
+
+static const struct print_column result_columns[] = {
+	{"username", NULL, 14, 0}, {"result", NULL, 0, 0},
+};
+
+struct results {
+	struct adm_cli *cli;
+	struct print *print;
+	size_t n;
+	int worst;
+};
+
+static void on_result(void *arg, const char *const *cells, size_t n)
+{
+	struct results *s = arg;
+	bool ok = n > 1 && strcmp(cells[1], "ok") == 0;
+
+	if (n < 2)
+		return;
+	s->n++;
+	if (!ok)
+		s->worst = EX_TEMPFAIL;
+	print_row(s->print, (const char *[]){cells[0], ok ? "given to the "
+					     "partner" : cells[1]});
+}
+
+int adm_cmd_pair_switchover(struct adm_cli *c, int argc, char **argv)
+{
+	static const char *const all[] = {"*"};
+	struct adm_users u = {.n = 0};
+	struct results s = {.cli = c};
+	struct adm_ops ops = {.row = on_result, .arg = &s};
+	struct adm_topology t;
+	int r = users_of(c, argc, argv, &u, NULL, NULL);
+	size_t n = u.n ? u.n : 1;
+
+	if (r == 0)
+		r = adm_topology(c, 0, &t);
+	else
+		r--;
+	if (r == 0 && !c->helped)
+		s.print = adm_print(c, "table", result_columns, 2, 2);
+	for (size_t m = 0; s.print && r == 0 && m < n; m++)
+		for (unsigned i = 0; r == 0 && i < t.stores; i++) {
+			struct adm_request q = {
+				.role = ROLE_STORE, .index = i,
+				.name = "switchover",
+				.args = u.n ? &u.masks[m] : all, .n_args = 1};
+
+			r = adm_call(c, &q, &ops);
+		}
+	if (s.print)
+		print_end(s.print);
+	adm_users_fini(&u);
+	return r ? r : s.worst;
+}
+
+int adm_cmd_pair_restored(struct adm_cli *c, int argc, char **argv)
+{
+	struct adm_request q = {.role = ROLE_SUPER, .name = "restored"};
+
+	if (adm_getopt(c, argc, argv, "", NULL) != -1 || optind < argc)
+		return adm_usage(c);
+	return adm_call(c, &q, NULL);
+}
+
+/* What cannot be taken back wants a word more. */
+int adm_cmd_pair_forget_peer(struct adm_cli *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"yes", no_argument, NULL, 1100}, {0},
+	};
+	struct adm_request q = {.role = ROLE_SUPER, .name = "forget-peer"};
+	bool sure = false;
+	int ch;
+
+	while ((ch = adm_getopt(c, argc, argv, "", longs)) != -1) {
+		if (ch == '?')
+			return adm_usage(c);
+		sure = true;
+	}
+	if (optind < argc)
+		return adm_usage(c);
+	if (!sure)
+		return adm_error(c, EX_USAGE, "what only the partner has is "
+				 "lost by this, and it cannot be taken back: "
+				 "if the partner's disk is gone for good, say "
+				 "`%s pair forget-peer --yes'", c->program);
+	return adm_call(c, &q, NULL);
+}
+
+/* ---- selftest ------------------------------------------------------------------- */
+
+static const struct print_column selftest_columns[] = {
+	{"step", NULL, 24, 0}, {"ms", NULL, 8, PRINT_RIGHT},
+	{"result", NULL, 0, 0},
+};
+
+static void on_step(void *arg, const char *const *cells, size_t n)
+{
+	if (n >= 3)
+		print_row(arg, cells);
+}
+
+int adm_cmd_pair_selftest(struct adm_cli *c, int argc, char **argv)
+{
+	struct adm_users u = {.n = 0};
+	struct adm_accounts a = {.n = 0};
+	struct adm_ops ops = {.row = on_step};
+	struct print *p;
+	int r = users_of(c, argc, argv, &u, NULL, NULL);
+
+	if (r || u.n != 1) {
+		adm_users_fini(&u);
+		return r ? r - 1 : adm_usage(c);
+	}
+	r = adm_accounts_read(c, &u, 0, &a);
+	if (r == 0 && a.n != 1)
+		r = adm_error(c, EX_NOUSER, "%s: one account known on this "
+			      "node is needed, there are %zu; a new account "
+			      "is made by its first login or mail", u.masks[0],
+			      a.n);
+	if (r == 0) {
+		struct adm_request q = {.role = ROLE_STORE,
+					.index = a.v[0].store,
+					.name = "selftest",
+					.args = &a.v[0].name, .n_args = 1};
+
+		ops.arg = p = adm_print(c, "table", selftest_columns, 3, 2);
+		r = adm_call(c, &q, &ops);
+		print_end(p);
+	}
+	adm_accounts_fini(&a);
+	adm_users_fini(&u);
+	return r;
+}
+
+/* ---- ready ------------------------------------------------------------------------ */
+
+static const struct print_column ready_columns[] = {
+	{"username", NULL, 14, 0}, {"state", NULL, 0, 0},
+	{"missing here", NULL, 0, 0},
+};
+
+
+/* What would be missing of it if the partner died now; NULL: nothing. */
+const char *adm_pair_missing(struct arena *a, const struct adm_account *v,
+			     unsigned index, const char *unknown_since)
+{
+	if (adm_account_is(v, "NEEDS_SEED") || adm_account_is(v, "SEEDING"))
+		return "all that the copy here does not have yet";
+	if (adm_account_is(v, "FORKED"))
+		return "the partner's branch";
+	if (adm_account_is(v, "SINGLE") || v->holder == (int)index)
+		return v->stale ? arena_printf(a, "what the partner had "
+					       "beyond this copy (unknown "
+					       "since %s)", unknown_since)
+				: NULL;
+	if (adm_account_is(v, "PARKED"))
+		return arena_printf(a, "unknown: in quarantine%s%s",
+				    *v->parked_why ? ", " : "",
+				    v->parked_why);
+	if (adm_account_is(v, "SYNC"))
+		return NULL;
+	if (v->records)
+		return arena_printf(a, "%llu changes",
+				    (unsigned long long)v->records);
+	return arena_printf(a, "unknown since %s", unknown_since);
+}
+
+int adm_cmd_pair_ready(struct adm_cli *c, int argc, char **argv)
+{
+	struct adm_users u = {.n = 0};
+	struct adm_accounts a = {.n = 0};
+	struct adm_node node;
+	struct print *p = NULL;
+	int r = users_of(c, argc, argv, &u, NULL, NULL);
+	size_t missing = 0;
+
+	if (r) {
+		adm_users_fini(&u);
+		return r - 1;
+	}
+	r = adm_node_read(c, &node);
+	if (r == 0)
+		r = adm_accounts_read(c, &u, 0, &a);
+	if (r == 0 && c->formatter)
+		p = adm_print(c, "table", ready_columns, 3, 2);
+	for (size_t i = 0; r == 0 && i < a.n; i++) {
+		const char *what = adm_pair_missing(
+			c->arena, &a.v[i], a.topology.index,
+			adm_time(c->arena, node.heard));
+
+		if (!what)
+			continue;
+		if (!p)
+			p = adm_print(c, "table", ready_columns, 3, 2);
+		print_row(p, (const char *[]){a.v[i].name, a.v[i].state, what});
+		missing++;
+	}
+	if (p)
+		print_end(p);
+	if (r == 0 && !missing && !c->formatter)
+		fprintf(c->out, "ready: nothing would be missing here if the "
+			"partner died now (%s accounts)\n", num(c, a.n));
+	else if (r == 0 && missing)
+		adm_error(c, 1, "not ready: %zu of %zu accounts", missing, a.n);
+	adm_accounts_fini(&a);
+	adm_users_fini(&u);
+	return r ? r : missing ? 1 : 0;
+}
