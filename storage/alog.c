@@ -214,6 +214,7 @@ int alog_open(const struct alog_opts *o, const struct alog_end *end,
 	l->dir = xstrdup(o->dir);
 	l->account = o->account;
 	l->node = o->node;
+	l->segment_max = o->segment_max ? o->segment_max : ALOG_SEGMENT_MAX;
 	l->fd = -1;
 	l->pos = end->pos;
 	buf_init(&l->scratch, 2 * FRAME_PAYLOAD_MAX);
@@ -273,7 +274,7 @@ void alog_append(struct alog *l, struct slice frame, struct position pos)
 	int n = frame_get(frame, &f, NULL);
 
 	assert(n > 0 && (size_t)n == frame.n && f.seq == l->pos.seq + 1);
-	if (!s || s->size + frame.n > ALOG_SEGMENT_MAX)
+	if (!s || s->size + frame.n > l->segment_max)
 		s = roll(l, &f, pos);
 	crc = frame_crc(l->account, s->head.segment, s->size,
 			slice_sub(frame, 8, FRAME_HEADER_SIZE + f.payload.n));

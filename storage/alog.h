@@ -46,6 +46,7 @@ struct alog_opts {
 	struct slice pair_id;
 	unsigned node;
 	bool cut;		/* frames beyond `end` are expected */
+	uint64_t segment_max;	/* 0 = ALOG_SEGMENT_MAX */
 };
 
 /*

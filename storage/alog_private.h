@@ -21,6 +21,7 @@ struct alog {
 	char *dir;
 	struct id128 account;
 	unsigned node;
+	uint64_t segment_max;
 	struct alog_segment *segments;	/* rising, without gaps */
 	size_t n_segments, cap_segments;
 	uint32_t next_segment;

@@ -40,12 +40,17 @@ void ckmark_fini(struct ckmark *m)
 	*m = (struct ckmark){0};
 }
 
-bool ckmark_counts(const struct ckmark *m, uint64_t batch)
+static bool after(struct ckmark_no a, struct ckmark_no b)
 {
-	if (batch > m->batch)
+	return a.batch != b.batch ? a.batch > b.batch : a.sub > b.sub;
+}
+
+bool ckmark_counts(const struct ckmark *m, struct ckmark_no no)
+{
+	if (after(no, (struct ckmark_no){m->batch, m->sub}))
 		return false;
 	for (size_t i = 0; i < m->n_dead; i++)
-		if (batch > m->dead[i].from && batch <= m->dead[i].to)
+		if (after(no, m->dead[i].from) && no.batch <= m->dead[i].to)
 			return false;
 	return true;
 }
@@ -60,6 +65,8 @@ void ckmark_encode(const struct ckmark *m, struct buf *to)
 	buf_le32(to, 0);	/* CRC-32C of what follows */
 	buf_le64(to, m->journal);
 	buf_le64(to, m->batch);
+	buf_le32(to, m->sub);
+	buf_le32(to, m->clean);
 	buf_le64(to, m->offset);
 	buf_le64(to, m->time);
 	buf_le32(to, (uint32_t)m->n_lone);
@@ -83,7 +90,9 @@ void ckmark_encode(const struct ckmark *m, struct buf *to)
 		buf_le64(to, m->partner[i].last_batch);
 	}
 	for (size_t i = 0; i < m->n_dead; i++) {
-		buf_le64(to, m->dead[i].from);
+		buf_le64(to, m->dead[i].from.batch);
+		buf_le32(to, m->dead[i].from.sub);
+		buf_le32(to, 0);
 		buf_le64(to, m->dead[i].to);
 	}
 	if (!to->failed)
@@ -127,7 +136,9 @@ static void get_lists(struct cursor *c, struct ckmark *m)
 	for (; n_dead > 0 && !c->bad; n_dead--) {
 		struct ckmark_dead d;
 
-		d.from = cursor_le64(c);
+		d.from.batch = cursor_le64(c);
+		d.from.sub = cursor_le32(c);
+		cursor_le32(c);
 		d.to = cursor_le64(c);
 		GROW(m->dead, m->n_dead, m->cap_dead);
 		m->dead[m->n_dead++] = d;
@@ -152,6 +163,8 @@ int ckmark_decode(struct slice in, struct ckmark *out, struct err *e)
 			       "program reads %u", major, FORMAT_MAJOR);
 	m.journal = cursor_le64(&c);
 	m.batch = cursor_le64(&c);
+	m.sub = cursor_le32(&c);
+	m.clean = cursor_le32(&c) & 1;
 	m.offset = cursor_le64(&c);
 	m.time = cursor_le64(&c);
 	get_lists(&c, &m);

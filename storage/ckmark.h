@@ -27,12 +27,22 @@ struct ckmark_end {
 };
 
 /*
- * Batches whose checkpoints never ended: (from, to].  One for each unclean
- * stop; a snapshot file that names such a batch does not count, even when the
- * mark has passed it since.
+ * Which checkpoint: its batch, and a count of those to the same batch (what
+ * is published between them leaves no trace in the journal).
+ */
+struct ckmark_no {
+	uint64_t batch;
+	uint32_t sub;
+};
+
+/*
+ * Checkpoints that never ended: those after `from`, up to any to batch `to`.
+ * One for each unclean stop; a snapshot file of such a checkpoint does not
+ * count, even when the mark has passed it since.
  */
 struct ckmark_dead {
-	uint64_t from, to;
+	struct ckmark_no from;
+	uint64_t to;
 };
 
 #define CKMARK_DEAD_MAX 65536u
@@ -40,6 +50,8 @@ struct ckmark_dead {
 struct ckmark {
 	uint64_t journal;		/* the journal's random id */
 	uint64_t batch;
+	uint32_t sub;
+	bool clean;			/* nothing was done after it */
 	uint64_t offset;		/* where batch + 1 is expected */
 	uint64_t time;			/* of batch `batch`, wall clock */
 	struct ckmark_lone *lone;
@@ -52,8 +64,8 @@ struct ckmark {
 	size_t n_dead, cap_dead;
 };
 
-/* Did the checkpoint to `batch` of this journal end? */
-bool ckmark_counts(const struct ckmark *m, uint64_t batch);
+/* Did this checkpoint of the journal end? */
+bool ckmark_counts(const struct ckmark *m, struct ckmark_no no);
 
 void ckmark_fini(struct ckmark *m);
 void ckmark_encode(const struct ckmark *m, struct buf *to);

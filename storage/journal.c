@@ -125,11 +125,16 @@ static int sync_parent(struct fsio *fs, const char *path)
 	return r;
 }
 
-/* A crash while the head is written leaves a file without a valid head and
- * without batches: it is made again.  All zeros or short counts as that. */
-static bool never_used(const uint8_t *block, size_t n)
+/* Head and size become durable together: without either the file was being
+ * made when a crash came, and never used. */
+static bool never_used(const uint8_t *block, uint64_t size)
 {
-	for (size_t i = 0; i < n; i++)
+	struct journal_head h;
+	struct err ignored = ERR_NONE;
+
+	if (journal_head_get(slice_of(block, JOURNAL_BLOCK), &h, &ignored) == 0)
+		return size < h.size;
+	for (size_t i = 0; i < JOURNAL_BLOCK; i++)
 		if (block[i] != 0)
 			return false;
 	return true;
@@ -140,6 +145,7 @@ static int open_file(struct journal *j, bool *made_out, struct err *e)
 	struct fsio *fs = j->o.sys->fs;
 	uint8_t block[JOURNAL_BLOCK] = {0};
 	struct journal_head h;
+	struct fsio_stat st;
 	ssize_t n;
 	int r;
 
@@ -155,7 +161,10 @@ static int open_file(struct journal *j, bool *made_out, struct err *e)
 	n = fs->ops->pread(fs, j->fd, block, sizeof(block), 0);
 	if (n < 0)
 		return err_set(e, (int)n, "%s: %s", j->path, err_name((int)n));
-	*made_out = never_used(block, (size_t)n);
+	r = fs->ops->fstat(fs, j->fd, &st);
+	if (r < 0)
+		return err_set(e, r, "%s: %s", j->path, err_name(r));
+	*made_out = never_used(block, st.size);
 	if (*made_out) {
 		r = write_head(j);
 		if (r == 0)

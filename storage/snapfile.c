@@ -23,10 +23,10 @@ void snapfile_encode(const struct snapfile *f, struct buf *to)
 	buf_le32(to, 0);	/* CRC-32C of what follows */
 	buf_put(to, f->account.b, 16);
 	buf_le64(to, f->journal);
-	buf_le64(to, f->batch);
+	buf_le64(to, f->no.batch);
+	buf_le32(to, f->no.sub);
 	put_position(to, f->pos);
 	buf_le32(to, f->end.segment);
-	buf_le32(to, 0);
 	buf_le64(to, f->end.offset);
 	put_position(to, f->end.pos);
 	buf_le64(to, f->unclean_until);
@@ -62,10 +62,10 @@ int snapfile_decode(struct slice in, struct snapfile *out, struct err *e)
 			       "reads %u", major, FORMAT_MAJOR);
 	cursor_copy(&c, f.account.b, 16);
 	f.journal = cursor_le64(&c);
-	f.batch = cursor_le64(&c);
+	f.no.batch = cursor_le64(&c);
+	f.no.sub = cursor_le32(&c);
 	f.pos = get_position(&c);
 	f.end.segment = cursor_le32(&c);
-	cursor_le32(&c);
 	f.end.offset = cursor_le64(&c);
 	f.end.pos = get_position(&c);
 	f.unclean_until = cursor_le64(&c);

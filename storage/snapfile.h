@@ -6,7 +6,7 @@
  * of an account besides index and message files.  The bytes of the state are
  * state.h's; around them stands what storage must know:
  *
- *  - the checkpoint it belongs to (journal id, batch).  It counts only when
+ *  - the checkpoint it belongs to (journal id, number).  It counts only when
  *    that journal's mark says that the checkpoint ended, or for an account
  *    that has moved to another journal since;
  *  - where the log ended then, and how far the index may be ahead of the state
@@ -16,11 +16,12 @@
  * Private to storage/.
  */
 
-#include "storage/alog.h"
+#include "storage/ckmark.h"
 
 struct snapfile {
 	struct id128 account;
-	uint64_t journal, batch;	/* journal 0: a seed, always counts */
+	uint64_t journal;		/* 0: a seed, always counts */
+	struct ckmark_no no;
 	struct position pos;		/* of the state */
 	struct alog_end end;
 	uint64_t unclean_until;		/* seq; <= pos.seq: clean */

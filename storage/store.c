@@ -20,6 +20,21 @@ void store_fail(struct store *s, const struct err *e)
 		s->o.failed(s->o.arg, e);
 }
 
+void store_flight_begin(struct store *s, struct store_flight *f,
+			void (*orphan)(struct store_flight *))
+{
+	f->store = s;
+	f->orphan = orphan;
+	list_init(&f->node);
+	list_append(&s->flights, &f->node);
+}
+
+bool store_flight_end(struct store_flight *f)
+{
+	list_remove(&f->node);
+	return f->store != NULL;
+}
+
 static void journal_is_broken(void *arg, const struct err *e)
 {
 	store_fail(arg, e);
@@ -342,6 +357,7 @@ int store_open_number(const struct store_opts *o, unsigned number,
 	list_init(&s->touched);
 	list_init(&s->acks);
 	list_init(&s->waits);
+	list_init(&s->flights);
 	r = open_all(s, e);
 	if (r < 0) {
 		store_drop(s);
@@ -377,11 +393,25 @@ void store_drop(struct store *s)
 		return;
 	s->failed = true;
 	store_checkpoint_fini(s);
+	while (!list_empty(&s->flights)) {
+		struct store_flight *f = CONTAINER_OF(s->flights.next,
+						      struct store_flight,
+						      node);
+
+		list_remove(&f->node);
+		if (f->orphan)
+			f->orphan(f);
+		f->store = NULL;
+	}
 	while (!list_empty(&s->waits)) {
 		struct list *l = s->waits.next;
 
+		struct store_wait *w = CONTAINER_OF(l, struct store_wait, node);
+
 		list_remove(l);
-		free(CONTAINER_OF(l, struct store_wait, node));
+		if (w->kind == WAIT_RESET)
+			store_reset_drop(w);
+		free(w);
 	}
 	for (size_t i = 0; map_each(s->accounts, &i, &key, &value);)
 		account_drop(value);
@@ -412,7 +442,7 @@ void store_close(struct store *s)
 		store_put_acked(s);
 		/* What fails here is replayed at the next start. */
 		if (journal_sync(s->journal) == 0)
-			store_checkpoint_now(s, &ignored);
+			store_checkpoint_now(s, true, &ignored);
 	}
 	store_drop(s);
 }

@@ -24,6 +24,7 @@ struct store_opts {
 	uint64_t journal_size;		/* pair_journal_size */
 	uint32_t journal_inline;	/* pair_journal_inline */
 	uint64_t reserve;		/* pair_reserve */
+	uint64_t log_segment;		/* largest log segment; 0 = 4 MiB */
 	/* How long store_open() waits (blocking) for the journal's lock; 0 in
 	 * simulations, 10 s in a store process. */
 	uint64_t lock_wait_usec;

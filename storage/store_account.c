@@ -25,10 +25,10 @@ void account_dirty(struct account *a)
 static bool counts(const struct store *s, const struct snapfile *f)
 {
 	if (f->journal == s->mark.journal)
-		return ckmark_counts(&s->mark, f->batch);
+		return ckmark_counts(&s->mark, f->no);
 	for (size_t i = 0; i < s->n_others; i++)
 		if (s->others[i].journal == f->journal)
-			return ckmark_counts(&s->others[i], f->batch);
+			return ckmark_counts(&s->others[i], f->no);
 	return true;	/* a seed, or a journal that is gone */
 }
 
@@ -187,7 +187,7 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 	struct store *s = a->store;
 	AUTO_FREE char *log = account_dir(a, "state/log");
 	struct alog_opts lo = {s->fs, log, a->id, pair_slice(s), s->o.node,
-			       a->replayed || fresh};
+			       a->replayed || fresh, s->o.log_segment};
 	struct state_opts so = state_opts_of(a);
 	struct refill x = {a, e, 0};
 	struct snapfile f = {0};
@@ -207,6 +207,7 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 			a->mark_time = f.mark_time;
 		}
 	} else if (r == E_NOTFOUND && fresh) {
+		f = (struct snapfile){0};
 		f.pos = f.end.pos = frame_genesis(pair_slice(s), a->id);
 		a->state = state_new(&so);
 		r = 0;

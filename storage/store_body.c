@@ -137,6 +137,7 @@ int store_body_load(struct store *s, struct account *a, const uint8_t hash[32],
 /* --- staging -------------------------------------------------------------------- */
 
 struct body_stage {
+	struct store_flight flight;	/* while it is synced */
 	struct store *store;
 	struct account *account;
 	char *path;			/* t.RANDOM */
@@ -247,12 +248,25 @@ static int give_name(struct body_stage *b, struct buf *path)
 	return r < 0 ? r : fs->ops->fsync_dir(fs, dir);
 }
 
+/* The store goes before the sync ends: the file is swept later. */
+static void stage_orphan(struct store_flight *f)
+{
+	struct body_stage *b = CONTAINER_OF(f, struct body_stage, flight);
+
+	b->store->fs->ops->close(b->store->fs, b->fd);
+	free(b->path);
+}
+
 static void stage_synced(void *arg, int result)
 {
 	struct body_stage *b = arg;
 	struct buf path;
 	struct err e = ERR_NONE;
 
+	if (!store_flight_end(&b->flight)) {
+		free(b);
+		return;
+	}
 	buf_init(&path, 8192);
 	if (b->store->failed) {
 		result = -EIO;
@@ -284,8 +298,12 @@ void store_stage_end(struct body_stage *b, store_staged *done, void *arg)
 		b->size = b->written;	/* it was an estimate */
 		r = put_head(b);
 	}
-	if (r == 0)
+	if (r == 0) {
+		store_flight_begin(b->store, &b->flight, stage_orphan);
 		r = fs->ops->fdatasync_start(fs, b->fd, stage_synced, b);
+		if (r < 0)
+			store_flight_end(&b->flight);
+	}
 	if (r < 0) {
 		if (done)
 			done(arg, r, b->hash, b->written, NULL);

@@ -10,9 +10,11 @@
 
 #define RETRY_USEC USEC_PER_SEC
 
-/* A started syncfs; store is NULL when nobody waits for it any more. */
+/* A started syncfs; of another checkpoint than the one that runs: nobody
+ * waits for it any more. */
 struct checkpoint_sync {
-	struct store *store;
+	struct store_flight flight;
+	uint64_t serial;
 };
 
 /* --- views of one account ----------------------------------------------------- */
@@ -72,6 +74,8 @@ void account_unspill(struct account *a, uint64_t upto)
 	struct buf path;
 	size_t n = 0;
 
+	if (a->n_spilled == 0)
+		return;
 	buf_init(&path, 8192);
 	for (; n < a->n_spilled && a->spilled[n].seq <= upto; n++)
 		for (size_t i = 0; i < a->spilled[n].n; i++) {
@@ -85,13 +89,13 @@ void account_unspill(struct account *a, uint64_t upto)
 }
 
 /* saved_out: the state itself was saved, not its bytes of the last time. */
-static int write_snapshot(struct account *a, uint64_t batch, bool *saved_out,
-			  struct err *e)
+static int write_snapshot(struct account *a, struct ckmark_no no,
+			  bool *saved_out, struct err *e)
 {
 	AUTO_FREE char *dir = account_dir(a, "state/snap");
 	struct snapfile f = {.account = a->id,
 			     .journal = journal_id(a->store->journal),
-			     .batch = batch, .pos = a->published,
+			     .no = no, .pos = a->published,
 			     .mark = a->mark, .mark_reason = a->mark_reason,
 			     .mark_time = a->mark_time,
 			     .acked = a->partner_acked, .token = a->seed_token};
@@ -158,7 +162,8 @@ static int write_views(struct store *s, struct account *a, struct err *e)
 						sizeof(*ck->saved));
 	}
 	i = ck->n_accounts;
-	r = write_snapshot(a, ck->mark.batch, &ck->saved[i], e);
+	r = write_snapshot(a, (struct ckmark_no){ck->mark.batch, ck->mark.sub},
+			   &ck->saved[i], e);
 	if (r < 0)
 		return r;
 	store_account_ref(a);
@@ -183,6 +188,7 @@ static void fill_mark(struct store *s, struct ckmark *m)
 			     .batch = journal_last(s->journal),
 			     .time = clock_real(s->o.sys->clock)};
 	m->offset = journal_offset_after(s->journal, m->batch);
+	m->sub = m->batch == s->mark.batch ? s->mark.sub + 1 : 0;
 	for (size_t i = 0; map_each(s->lone, &i, &key, &value);) {
 		GROW(m->lone, m->n_lone, m->cap_lone);
 		m->lone[m->n_lone++] = *(struct ckmark_lone *)value;
@@ -206,18 +212,14 @@ static void clear(struct store *s, bool ended)
 			ck->accounts[i]->dirty = true;
 		store_account_unref(ck->accounts[i]);
 	}
-	for (size_t i = 0; i < ck->n_file_systems; i++) {
-		if (ck->syncs && ck->syncs[i])
-			ck->syncs[i]->store = NULL;
+	for (size_t i = 0; i < ck->n_file_systems; i++)
 		free(ck->file_systems[i].path);
-	}
 	ckmark_fini(&ck->mark);
 	free(ck->accounts);
 	free(ck->snap_seq);
 	free(ck->saved);
 	free(ck->file_systems);
-	free(ck->syncs);
-	*ck = (struct checkpoint){0};
+	*ck = (struct checkpoint){.serial = ck->serial + 1};
 }
 
 void store_checkpoint_fini(struct store *s)
@@ -318,16 +320,13 @@ static void give_up(struct store *s, int r, const struct err *e)
 static void synced(void *arg, int result)
 {
 	struct checkpoint_sync *c = arg;
-	struct store *s = c->store;
+	struct store *s = c->flight.store;
+	bool mine = store_flight_end(&c->flight) && c->serial == s->ck.serial;
 	struct err e = ERR_NONE;
 	int r;
 
-	if (s)
-		for (size_t i = 0; i < s->ck.n_file_systems; i++)
-			if (s->ck.syncs[i] == c)
-				s->ck.syncs[i] = NULL;
 	free(c);
-	if (!s || s->failed)
+	if (!mine || s->failed)
 		return;
 	if (result < 0 && s->ck.result == 0)
 		s->ck.result = result;
@@ -361,17 +360,16 @@ static int start_syncs(struct store *s, struct err *e)
 {
 	struct checkpoint *ck = &s->ck;
 
-	ck->syncs = xzalloc((ck->n_file_systems + 1) * sizeof(*ck->syncs));
 	for (size_t i = 0; i < ck->n_file_systems; i++) {
 		struct checkpoint_sync *c = NEW(struct checkpoint_sync);
 		int r;
 
-		c->store = s;
-		ck->syncs[i] = c;
+		c->serial = ck->serial;
+		store_flight_begin(s, &c->flight, NULL);
 		r = s->fs->ops->syncfs_start(s->fs, ck->file_systems[i].path,
 					     synced, c);
 		if (r < 0) {
-			ck->syncs[i] = NULL;
+			store_flight_end(&c->flight);
 			free(c);
 			clear(s, false);
 			return err_set(e, r, "syncfs: %s", err_name(r));
@@ -415,13 +413,14 @@ void store_maybe_checkpoint(struct store *s)
 		store_checkpoint(s, NULL, NULL);
 }
 
-int store_checkpoint_now(struct store *s, struct err *e)
+int store_checkpoint_now(struct store *s, bool last, struct err *e)
 {
 	int r;
 
 	if (s->ck.running)
 		clear(s, false);
 	r = begin(s, e);
+	s->ck.mark.clean = last;
 	for (size_t i = 0; r == 0 && i < s->ck.n_file_systems; i++) {
 		r = s->fs->ops->syncfs(s->fs, s->ck.file_systems[i].path);
 		if (r < 0)

@@ -66,9 +66,20 @@ struct checkpoint {
 	size_t n_accounts, cap_accounts;
 	struct store_file_system *file_systems;
 	size_t n_file_systems, cap_file_systems;
-	struct checkpoint_sync **syncs;	/* running; they outlive the store */
 	size_t syncs_open;
+	uint64_t serial;		/* kept from one to the next */
 	int result;
+};
+
+/*
+ * Something that waits for a started sync.  The callback may come after the
+ * store is gone: then store is NULL and only the memory is left to free.
+ */
+struct store_flight {
+	struct list node;
+	struct store *store;
+	/* The store goes: release what belongs to it. */
+	void (*orphan)(struct store_flight *f);
 };
 
 struct store_done {
@@ -90,6 +101,7 @@ struct store {
 	struct map *accounts;		/* id → account */
 	struct list touched;		/* account.touched: frames not durable */
 	struct list acks;		/* account.acks */
+	struct list flights;		/* store_flight */
 	struct list waits;		/* store_wait, oldest first */
 	struct map *lone;		/* id → ckmark_lone: durable LONE marks */
 	struct journal_id *partner;
@@ -121,6 +133,10 @@ static inline struct slice id_slice(const struct id128 *id)
 }
 
 /* --- store.c --- */
+void store_flight_begin(struct store *s, struct store_flight *f,
+			void (*orphan)(struct store_flight *));
+/* At the callback; false: the store is gone, free the memory and return. */
+bool store_flight_end(struct store_flight *f);
 /* Without a process's duties: the journal of that number, replayed. */
 int store_open_number(const struct store_opts *o, unsigned number,
 		      struct store **out, struct err *e);
@@ -160,7 +176,8 @@ int position_after(const struct position *before, const struct frame *f,
 		   const struct record *r, struct position *out, struct err *e);
 
 /* --- store_checkpoint.c --- */
-int store_checkpoint_now(struct store *s, struct err *e);	/* blocks */
+/* Blocks.  last: the store is dropped when it returns. */
+int store_checkpoint_now(struct store *s, bool last, struct err *e);
 void store_maybe_checkpoint(struct store *s);
 void store_checkpoint_fini(struct store *s);
 void account_unspill(struct account *a, uint64_t upto);
@@ -190,6 +207,8 @@ int store_body_load(struct store *s, struct account *a, const uint8_t hash[32],
 		    uint64_t size_max, struct buf *to, struct err *e);
 
 /* --- store_reset.c, store_periodic.c --- */
+/* A wait that will not be served any more. */
+void store_reset_drop(struct store_wait *w);
 void store_reset_put(struct buf *to, const struct reset_entry *r);
 
 /* --- journal entries --- */

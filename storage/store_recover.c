@@ -256,10 +256,12 @@ static void bury(struct store *s)
 	struct ckmark *m = &s->mark;
 	uint64_t last = journal_last(s->journal);
 
-	if (last == m->batch || m->n_dead >= CKMARK_DEAD_MAX)
+	if ((last == m->batch && m->clean) || last == 0 ||
+	    m->n_dead >= CKMARK_DEAD_MAX)
 		return;
 	GROW(m->dead, m->n_dead, m->cap_dead);
-	m->dead[m->n_dead++] = (struct ckmark_dead){m->batch, last};
+	m->dead[m->n_dead++] =
+		(struct ckmark_dead){{m->batch, m->sub}, last};
 }
 
 static int walk(struct store *s, struct replay *x)
@@ -300,7 +302,7 @@ int store_replay(struct store *s, struct err *e)
 				JOURNAL_RESERVED, NULL);
 		if (r == -ENOSPC) {
 			/* Full of marks: the views are as good as replayed. */
-			r = store_checkpoint_now(s, e);
+			r = store_checkpoint_now(s, false, e);
 			return r;
 		}
 		if (r == 0)
@@ -342,7 +344,7 @@ static int recover_one(const struct store_opts *o, unsigned number,
 		err_prefix(e, "journal %u", number);
 		return r;
 	}
-	r = store_checkpoint_now(s, e);
+	r = store_checkpoint_now(s, true, e);
 	if (progress && r == 0) {
 		AUTO_FREE char *text = xprintf(
 			"journal %u: %zu accounts brought up to batch %" PRIu64,

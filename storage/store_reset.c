@@ -221,6 +221,7 @@ int store_reset_replay(struct store *s, struct account *a,
 #define SEED_MARK ".duet-seed"
 
 struct seed {
+	struct store_flight flight;	/* while it is synced */
 	struct store *s;
 	struct account *a;
 	char *tree;			/* ROOT/.duet/seed.tmp */
@@ -519,6 +520,11 @@ static void seed_end(struct seed *d, int r)
 	seed_free(d);
 }
 
+static void seed_orphan(struct store_flight *f)
+{
+	free(CONTAINER_OF(f, struct seed, flight)->tree);
+}
+
 static void seed_synced(void *arg, int result)
 {
 	struct seed *d = arg;
@@ -526,6 +532,10 @@ static void seed_synced(void *arg, int result)
 				 .token = d->token, .pos = d->pos};
 	struct err e = ERR_NONE;
 
+	if (!store_flight_end(&d->flight)) {
+		free(d);
+		return;
+	}
 	if (d->s->failed) {
 		seed_end(d, E_TEMP);
 		return;
@@ -543,6 +553,14 @@ static void seed_synced(void *arg, int result)
 	}
 	store_account_unref(d->a);	/* put_reset() holds one */
 	journal_flush(d->s->journal, false);
+}
+
+void store_reset_drop(struct store_wait *w)
+{
+	if (w->reset == install_durable)
+		seed_free(w->job);
+	else
+		free(w->job);
 }
 
 void store_seed_install(struct store *s, struct account *a,
@@ -568,8 +586,10 @@ void store_seed_install(struct store *s, struct account *a,
 	if (r == 0) {
 		a->resetting = true;
 		store_account_ref(a);
+		store_flight_begin(s, &d->flight, seed_orphan);
 		r = s->fs->ops->syncfs_start(s->fs, a->root, seed_synced, d);
 		if (r < 0) {
+			store_flight_end(&d->flight);
 			a->resetting = false;
 			store_account_unref(a);
 		}

@@ -238,10 +238,8 @@ static ssize_t sim_pread(struct fsio *fs, int fd, void *to, size_t n,
 		return 0;
 	if (n > h->node->cur.size - off)
 		n = (size_t)(h->node->cur.size - off);
-	if (h->node->region)
-		memcpy(to, h->node->region + off, n);
-	else
-		sim_pages_read(&h->node->cur, to, n, off);
+	sim_capture(h->node);
+	sim_pages_read(&h->node->cur, to, n, off);
 	return (ssize_t)n;
 }
 
@@ -393,8 +391,15 @@ static void sync_free(struct sim_sync *s)
 
 void sim_drop_syncs(struct simdisk *d)
 {
-	while (!list_empty(&d->syncs))
-		sync_free(CONTAINER_OF(d->syncs.next, struct sim_sync, list));
+	while (!list_empty(&d->syncs)) {
+		struct sim_sync *s = CONTAINER_OF(d->syncs.next,
+						  struct sim_sync, list);
+		fsio_done *done = s->done;
+		void *arg = s->arg;
+
+		sync_free(s);
+		done(arg, -ECANCELED);
+	}
 }
 
 static void sync_end(struct sim_sync *s)
@@ -434,8 +439,12 @@ static void sync_due(void *arg)
 static int sync_start(struct simdisk *d, struct sim_node *n, int error,
 		      fsio_done *done, void *arg)
 {
-	struct sim_sync *s = NEW(struct sim_sync);
+	struct sim_sync *s;
 
+	/* Dead right after: whether it began makes no difference. */
+	if (sim_leave(d, 0) < 0)
+		return -EIO;
+	s = NEW(struct sim_sync);
 	*s = (struct sim_sync){.disk = d, .node = sim_node_ref(n),
 			       .upto = d->last_op, .error = error,
 			       .done = done, .arg = arg};
@@ -443,7 +452,7 @@ static int sync_start(struct simdisk *d, struct sim_node *n, int error,
 	d->n_syncs++;
 	if (d->time)
 		s->event = simtime_at(d->time, d->latency, sync_due, s);
-	return sim_leave(d, 0);
+	return 0;
 }
 
 static int sim_fdatasync_start(struct fsio *fs, int fd, fsio_done *done,
@@ -542,21 +551,23 @@ static int sim_map(struct fsio *fs, int fd, size_t n, void **out)
 	node = h->node;
 	if (n == 0 || n > node->cur.size)
 		return -EINVAL;
-	if (n > SIM_REGION)
+	if (node->region && n > node->region_size)
 		return -ENOMEM;
 	if (!node->region) {
-		void *p = mmap(NULL, SIM_REGION, PROT_READ | PROT_WRITE,
+		size_t size = n > SIM_REGION / 16 ? 16 * n : SIM_REGION;
+		void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 			       0);
 
 		if (p == MAP_FAILED)
 			return -ENOMEM;
 		node->region = p;
-		sim_pages_read(&node->cur, p, (size_t)node->cur.size, 0);
+		node->region_size = size;
+		sim_pages_read(&node->cur, p, (size_t)sim_mapped_size(node), 0);
 		list_append(&d->mapped, &node->mapped);
 		GROW(d->regions, d->n_regions, d->cap_regions);
 		d->regions[d->n_regions++] =
-			(struct sim_region){sim_node_ref(node), p, 0};
+			(struct sim_region){sim_node_ref(node), p, size, 0};
 	}
 	node->maps++;
 	for (size_t i = 0; i < d->n_regions; i++)
@@ -594,7 +605,7 @@ static int sim_unmap(struct fsio *fs, void *p, size_t n)
 		list_remove(&node->mapped);
 		sim_node_unref(node);
 	}
-	munmap(g->p, SIM_REGION);
+	munmap(g->p, g->size);
 	*g = d->regions[--d->n_regions];
 	return 0;
 }
@@ -650,7 +661,7 @@ void simdisk_free(struct simdisk *d)
 	simdisk_power_loss(d, (struct simdisk_keep){.kind = KEEP_NONE});
 	simdisk_revive(d);
 	for (size_t i = 0; i < d->n_regions; i++)
-		munmap(d->regions[i].p, SIM_REGION);
+		munmap(d->regions[i].p, d->regions[i].size);
 	sim_node_unref(d->root);
 	free(d->regions);
 	free(d->handles);
@@ -697,7 +708,7 @@ int simdisk_flip(struct simdisk *d, const char *path, uint64_t offset,
 	sim_pages_read(&n->cur, &b, 1, offset);
 	b ^= (uint8_t)(1u << bit);
 	sim_pages_write(&n->cur, &b, 1, offset);
-	if (n->region)
+	if (n->region && offset < n->region_size)
 		n->region[offset] = b;
 	if (offset < n->dur.size) {
 		sim_pages_read(&n->dur, &b, 1, offset);

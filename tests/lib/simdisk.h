@@ -21,7 +21,9 @@
  *					every call gives -EIO, no callback comes
  *	…the code under test frees its memory (close and unmap work)…
  *	simdisk_power_loss(d, keep)	or nothing, if only the process died
- *	simdisk_revive(d)		descriptors, locks, mappings are gone
+ *	simdisk_revive(d)		descriptors, locks, mappings are gone;
+ *					syncs that were running call back with
+ *					-ECANCELED, so that memory can be freed
  */
 
 #include "node/base/buf.h"

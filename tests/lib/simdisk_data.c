@@ -260,13 +260,21 @@ static void touch(struct sim_node *n)
 		n->mtime = (int64_t)clock_real(n->disk->clock);
 }
 
+uint64_t sim_mapped_size(const struct sim_node *n)
+{
+	return n->cur.size < n->region_size ? n->cur.size : n->region_size;
+}
+
 void sim_write(struct sim_node *n, const void *data, size_t len, uint64_t off)
 {
 	struct sim_op *op;
 
 	if (n->region) {
 		sim_capture(n);
-		memcpy(n->region + off, data, len);
+		if (off < n->region_size)
+			memcpy(n->region + off, data,
+			       len < n->region_size - off ?
+				       len : (size_t)(n->region_size - off));
 	}
 	sim_pages_write(&n->cur, data, len, off);
 	op = op_new(n->disk, SIM_OP_WRITE);
@@ -285,8 +293,8 @@ void sim_size(struct sim_node *n, uint64_t size)
 
 	if (n->region) {
 		sim_capture(n);
-		if (size < n->cur.size)
-			memset(n->region + size, 0, n->cur.size - size);
+		if (size < sim_mapped_size(n))
+			memset(n->region + size, 0, sim_mapped_size(n) - size);
 	}
 	sim_pages_size(&n->cur, size);
 	op = op_new(n->disk, SIM_OP_SIZE);
@@ -315,14 +323,14 @@ void sim_capture(struct sim_node *n)
 	if (!region)
 		return;
 	n->region = NULL;	/* sim_write() must not look at it */
-	for (uint64_t off = 0; off < n->cur.size; off += SIM_PAGE) {
+	for (uint64_t off = 0; off < sim_mapped_size(n); off += SIM_PAGE) {
 		size_t i = (size_t)(off / SIM_PAGE), len = SIM_PAGE;
 		static const uint8_t zero[SIM_PAGE];
 		const uint8_t *was = i < n->cur.n && n->cur.p[i] ?
 					     n->cur.p[i]->b : zero;
 
-		if (off + len > n->cur.size)
-			len = (size_t)(n->cur.size - off);
+		if (off + len > sim_mapped_size(n))
+			len = (size_t)(sim_mapped_size(n) - off);
 		if (memcmp(was, region + off, len) != 0)
 			sim_write(n, region + off, len, off);
 	}

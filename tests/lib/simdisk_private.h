@@ -20,8 +20,9 @@
 #define SIM_PAGE 4096u
 #define SIM_SECTOR 512u
 #define SIM_NAME_MAX 255u
-/* Address space of a mapped file; pages are taken when touched. */
-#define SIM_REGION (256u * 1024 * 1024)
+/* Address space of a mapped file (at least, and 16 times what is mapped
+ * first); pages are taken when touched. */
+#define SIM_REGION (2u * 1024 * 1024)
 
 struct sim_page {
 	unsigned refs;
@@ -52,6 +53,7 @@ struct sim_node {
 	struct sim_pages cur, dur;
 	uint64_t reserved;	/* as charged against the capacity */
 	uint8_t *region;	/* while mapped; holds the current form */
+	size_t region_size;
 	unsigned maps;
 	int locked_by;		/* descriptor + 1, 0 = nobody */
 	/* directories: sorted by name */
@@ -95,6 +97,7 @@ struct sim_handle {
 struct sim_region {
 	struct sim_node *node;	/* NULL after revive */
 	uint8_t *p;
+	size_t size;
 	unsigned maps;
 };
 
@@ -178,6 +181,7 @@ struct sim_entry *sim_entry_of(struct sim_node *dir, const char *name, bool add)
 /* Changes the current form and remembers the operation. */
 void sim_write(struct sim_node *n, const void *data, size_t len, uint64_t off);
 void sim_size(struct sim_node *n, uint64_t size);
+uint64_t sim_mapped_size(const struct sim_node *n);
 struct sim_set {
 	struct sim_node *dir;
 	const char *name;
