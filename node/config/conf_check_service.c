@@ -99,7 +99,12 @@ static bool check_listener(struct conf_checking *k, const char *name,
 	} else if (!begins(rest, "fifo_listener/")) {
 		return false;
 	}
-	if (block && conf_service_find(name)->area <= 1)
+	if (block && strcmp(name, "auth") == 0 && begins(rest, "inet_"))
+		conf_remark(k, CONF_WARNING, x,
+			    "service auth { inet_listener: authentication "
+			    "over TCP is not in this build (comes with "
+			    "accounts), the port is not opened");
+	else if (block)
 		conf_remark(k, CONF_NOTE, x,
 			    "service %s { %.*s %s: Duet does not need it, it "
 			    "is not created",
@@ -133,6 +138,16 @@ bool conf_check_service(struct conf_checking *k, size_t layer,
 	}
 	if (s->area == 0)
 		return true;	/* conf_check_helpers() */
+	if (s->area > 1) {
+		if (!(x->row->flags & (CONF_F_BLOCK | CONF_F_HIDDEN)) &&
+		    !is_default(x))
+			conf_remark(k, CONF_NOTE, x,
+				    "%s = %s is not in force in this build "
+				    "(service %s comes with %s)",
+				    conf_entry_name(k, x), x->raw, name,
+				    conf_area_name(s->area));
+		return true;
+	}
 	if (check_listener(k, name, rest, x))
 		return true;
 	if (x->row->flags & (CONF_F_BLOCK | CONF_F_HIDDEN) || is_default(x))

@@ -29,6 +29,7 @@ struct parser {
 	size_t depth;
 	const char *file;
 	unsigned line;
+	unsigned file_mode;	/* permissions of the file being read */
 	unsigned includes;
 	size_t total;
 };
@@ -48,6 +49,10 @@ static int unknown(struct parser *p, const char *path, const char *key)
 	AUTO_FREE char *inside = xprintf("plugin/%s", key);
 	const struct conf_row *row = conf_row_find(inside);
 
+	/* The name is right, its block is not. */
+	if (near && strcmp(near, strrchr(key, '/') ? strrchr(key, '/') + 1
+						   : key) == 0)
+		near = NULL;
 	if (!strchr(path, '/') && row && !(row->flags & CONF_F_ANY))
 		return FAIL(p, "Unknown setting: %s (it belongs inside of "
 			       "plugin {})",
@@ -185,6 +190,12 @@ static int set_value(struct parser *p, const char *path, const char *key,
 	if (!(x.from_file && (c->flags & CONF_NO_FILES)) &&
 	    conf_value_parse(x.row, x.text, NULL, &why) < 0)
 		return FAIL(p, "%s", why.op);
+	if ((x.row->flags & CONF_F_SECRET) && !x.from_file && *x.text &&
+	    (p->file_mode & 077))
+		conf_note_add(c, CONF_WARNING, p->file, p->line,
+			      "%s holds a secret and is readable by others "
+			      "(mode 0%o): make it 0600",
+			      p->file, p->file_mode & 07777);
 	warn_earlier_filter(p, layer, path, key);
 	conf_layer_put(c, layer, &x);
 	return 0;
@@ -567,8 +578,8 @@ static int parse_bytes(struct parser *p, const char *path, struct slice text)
 static int parse_file(struct parser *p, const char *path, bool included)
 {
 	struct conf *c = p->c;
+	unsigned outer_mode = p->file_mode, mode = 0;
 	struct buf b;
-	unsigned mode;
 	int r;
 
 	if (c->n_files >= CONF_FILES_MAX)
@@ -589,7 +600,9 @@ static int parse_file(struct parser *p, const char *path, bool included)
 		GROW(c->files, c->n_files, c->cap_files);
 		c->files[c->n_files++] = arena_strdup(c->arena, path);
 		p->includes++;
+		p->file_mode = mode;
 		r = parse_bytes(p, path, buf_all(&b));
+		p->file_mode = outer_mode;
 		p->includes--;
 	}
 	buf_fini(&b);
@@ -627,6 +640,9 @@ int conf_set_override(struct conf *c, const char *name, const char *value,
 	struct parser p = parser_for(c, NULL, e);
 
 	p.file = "-o";
+	/* It wins over filters too. */
+	for (size_t i = 1; i < c->n_layers; i++)
+		conf_layer_drop(c, i, name);
 	if (strchr(name, '/') && open_path(&p, name) < 0)
 		return E_CONFIG;
 	return set_value(&p, name, name, value, true);

@@ -7,3 +7,4 @@ unit_TESTS += tests/unit/config/test_conf_vars
 unit_TESTS += tests/unit/config/test_conf_code
 unit_TESTS += tests/unit/config/test_conf_dump
 unit_TESTS += tests/unit/config/test_conf_guide
+unit_TESTS += tests/unit/config/test_duetconf

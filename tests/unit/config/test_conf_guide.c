@@ -127,6 +127,10 @@ static void guide_protocols(const char *root)
 
 static void guide_pair(const char *root)
 {
+	AUTO_FREE char *file =
+		xprintf("%s/etc/duet/conf.d/10-replication.conf", root);
+
+	CU_EQ_INT(chmod(file, 0600), 0);
 	append(root, "conf.d/10-replication.conf",
 	       "mail_plugins = $mail_plugins notify replication\n"
 	       "service replicator {\n"

@@ -357,6 +357,36 @@ static void a_secret_that_others_can_read_is_a_warning(void)
 	tree_free(dir);
 }
 
+static void a_file_of_settings_with_a_secret_is_for_its_owner(void)
+{
+	char *dir = tree_new();
+	AUTO_FREE char *path = tree_write(
+		dir, "x.conf", CLEAN "doveadm_password = geheim12\n", 0644);
+	struct err e = ERR_NONE;
+	struct conf *c = tree_load(path, &e);
+
+	CU_NEED(c != NULL);
+	CU_ASSERT(has_note(c, CONF_WARNING, "x.conf holds a secret and is "
+					    "readable by others (mode 0644)"));
+	conf_unref(c);
+	chmod(path, 0600);
+	c = tree_load(path, &e);
+	CU_NEED(c != NULL);
+	CU_ASSERT(!has_note(c, CONF_WARNING, "holds a secret"));
+	conf_unref(c);
+	tree_free(dir);
+}
+
+static void paths_of_no_block_are_unknown(void)
+{
+	claim_error("passdb/0/driver = x\n",
+		    AT "1: Unknown setting: passdb/0/driver");
+	claim_refused("service/3/user = x\n", "Unknown setting");
+	claim_refused("service/imap = x\n", "Unknown setting");
+	claim_refused("plugin/ = x\n", "Unknown setting");
+	claim_refused("nonsense/x = x\n", "Unknown setting");
+}
+
 static void limits_hold(void)
 {
 	struct buf b;
@@ -388,11 +418,17 @@ static void overrides_of_a_tool_win(void)
 	struct err e = ERR_NONE;
 	struct conf *c = NULL;
 
-	CU_OK(conf_load_text("t.conf", slice_str("login_greeting = f\n"), &o,
-			     &c, &e),
+	struct conf_ctx imap = {.protocol = "imap"};
+
+	CU_OK(conf_load_text("t.conf",
+			     slice_str("login_greeting = f\n"
+				       "protocol imap {\n"
+				       " login_greeting = g\n}\n"),
+			     &o, &c, &e),
 	      &e);
 	CU_NEED(c != NULL);
 	CU_EQ_STR(conf_str(c, NULL, "login_greeting"), "o");
+	CU_EQ_STR(conf_str(c, &imap, "login_greeting"), "o");
 	CU_EQ_STR(conf_plugin(c, NULL, "quota"), "x");
 	conf_unref(c);
 	over[0].name = "nonsense";
@@ -436,5 +472,6 @@ CU_TESTS(CU_CASE(errors_have_file_line_and_text),
 	 CU_CASE(a_missing_file_is_an_error),
 	 CU_CASE(files_behind_a_sign_are_read_at_load),
 	 CU_CASE(a_secret_that_others_can_read_is_a_warning),
-	 CU_CASE(limits_hold), CU_CASE(overrides_of_a_tool_win),
+	 CU_CASE(a_file_of_settings_with_a_secret_is_for_its_owner),
+	 CU_CASE(paths_of_no_block_are_unknown), CU_CASE(limits_hold), CU_CASE(overrides_of_a_tool_win),
 	 CU_CASE(fields_of_a_user_win_over_everything))
