@@ -58,10 +58,7 @@ static void cmd_lhlo(struct lmtp *l, const struct lmtp_command *c)
 	lmtp_say(l, "250-8BITMIME");
 	lmtp_say(l, "250-ENHANCEDSTATUSCODES");
 	lmtp_say(l, "250-PIPELINING");
-	if (l->size_max)
-		lmtp_say(l, "250 SIZE %llu", (unsigned long long)l->size_max);
-	else
-		lmtp_say(l, "250 SIZE");
+	lmtp_say(l, "250 SIZE");
 }
 
 static void cmd_starttls(struct lmtp *l)
@@ -263,9 +260,6 @@ void lmtp_accept(struct front *f, struct front_conf *c, int fd, bool tls)
 	front_addr_of(fd, &l->addr);
 	l->unix_socket = !l->addr.rip[0];
 	front_session_id(f, l->sid);
-	l->size_max = conf_size(c->conf, NULL, "quota_max_mail_size");
-	if (l->size_max == UINT64_MAX)
-		l->size_max = 0;
 	list_append(&f->lmtps, &l->node);
 	f->n_lmtps++;
 	l->stream = stream_new(f->role->loop, fd, LMTP_IN_MAX, LMTP_OUT_MAX,

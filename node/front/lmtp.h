@@ -49,7 +49,6 @@ struct lmtp {
 	bool skipping;		/* of lmtp_line() */
 	unsigned bad;
 	char *name;		/* LHLO; NULL before */
-	uint64_t size_max;	/* 0 = no limit */
 
 	/* The transaction, all in arena. */
 	struct arena *arena;

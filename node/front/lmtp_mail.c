@@ -49,11 +49,6 @@ void lmtp_mail(struct lmtp *l, const struct lmtp_command *c)
 		lmtp_say(l, "503 5.5.1 Sender already given");
 		return;
 	}
-	if (l->size_max && c->has_size && c->size > l->size_max) {
-		lmtp_say(l, "552 5.3.4 Message size exceeds the limit of %llu "
-			 "bytes", (unsigned long long)l->size_max);
-		return;
-	}
 	buf_init(&b, 2048);
 	if (!c->path.null_sender)
 		address_put(&b, &c->path);
@@ -316,12 +311,6 @@ static void end_of_data(struct lmtp *l)
 		front_req_say(l->req, IPC_DELIVER_CANCEL, NULL, SLICE_NONE,
 			      -1);
 		fail_rest(l, "550 5.6.0", "Message contains NUL characters");
-		l->discard = true;
-	}
-	if (!l->discard && l->size_max && l->data.size > l->size_max) {
-		front_req_say(l->req, IPC_DELIVER_CANCEL, NULL, SLICE_NONE,
-			      -1);
-		fail_rest(l, "552 5.3.4", "Message size exceeds the limit");
 		l->discard = true;
 	}
 	if (!l->discard && front_req_say(l->req, IPC_DELIVER_END, &h,

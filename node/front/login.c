@@ -96,7 +96,7 @@ const char *login_capabilities(struct login *l, struct arena *a)
 	const char *p, *text;
 
 	buf_init(&b, 1024);
-	buf_printf(&b, "IMAP4rev1 SASL-IR ID %s",
+	buf_printf(&b, "IMAP4rev1 SASL-IR ID ENABLE IDLE %s",
 		   conf_bool(c->conf, NULL, "imap_literal_minus") ? "LITERAL-"
 								  : "LITERAL+");
 	if (c->tls && !l->tls)
@@ -224,10 +224,12 @@ static void on_secured(void *arg)
 	bool starttls = l->state == LOGIN_TLS_START;
 
 	l->tls = l->secured = true;
+	snprintf(l->cipher, sizeof(l->cipher), "%s",
+		 stream_tls_text(l->stream));
 	if (conf_bool(l->conf->conf, NULL, "verbose_ssl"))
 		log_event(l->front->role->log, LOG_INF, "tls", NULL,
 			  "TLS handshake: %s, rip=%s, session=<%s>",
-			  stream_tls_text(l->stream), l->addr.rip, l->sid);
+			  l->cipher, l->addr.rip, l->sid);
 	if (starttls)
 		login_continue(l);
 	else

@@ -41,6 +41,7 @@ struct login {
 	enum login_state state;
 	struct front_addr addr;
 	char sid[17];
+	char cipher[96];		/* of the TLS connection */
 	bool tls, secured;
 	bool used_sasl;			/* AUTHENTICATE, not LOGIN */
 	uint64_t started_usec;

@@ -17,15 +17,12 @@
 static void vars_of(struct login *l, const char *mpid, struct conf_var *extra,
 		    struct conf_vars *v, struct arena *a)
 {
-	const char *cipher = l->tls ? stream_tls_text(l->stream) : "";
-
 	extra[0] = (struct conf_var){'m', "mechanism", l->mech ? l->mech : ""};
 	extra[1] = (struct conf_var){'e', "mail_pid", mpid};
 	extra[2] = (struct conf_var){
 		'c', "secured",
 		l->tls ? "TLS" : l->secured ? "secured" : ""};
-	extra[3] = (struct conf_var){
-		'k', "ssl_security", arena_strdup(a, cipher)};
+	extra[3] = (struct conf_var){'k', "ssl_security", l->cipher};
 	extra[4] = (struct conf_var){'a', "lport",
 				     arena_printf(a, "%u", l->addr.lport)};
 	extra[5] = (struct conf_var){'b', "rport",

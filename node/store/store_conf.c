@@ -126,9 +126,6 @@ struct session_conf *store_conf_new(struct role *r, struct conf *c,
 	p->imap_literal_minus = conf_bool(c, &ctx, "imap_literal_minus");
 	p->mail_max_keyword_length =
 		(unsigned)conf_u64(c, &ctx, "mail_max_keyword_length");
-	p->quota_max_mail_size = conf_size(c, &ctx, "quota_max_mail_size");
-	if (p->quota_max_mail_size == UINT64_MAX)
-		p->quota_max_mail_size = 0;
 	return p;
 }
 
