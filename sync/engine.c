@@ -612,7 +612,7 @@ int engine_unpark(struct engine *e, struct id128 id, struct err *err)
 			       ea->name);
 	/* As after a start of the process: everything is found out anew. */
 	peer_init(&ea->peer);
-	engine_lineage_again(ea);
+	ea->floor_known = false;
 	engine_step_simple(ea, e->env.link ? EV_GATE : EV_WANTED);
 	engine_dirty(ea);
 	return 0;

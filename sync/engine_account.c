@@ -1,5 +1,5 @@
-/* Accounts this process knows: opening, facts for the peer, the lineage at
- * the end of the log, exchanges in the background. */
+/* Accounts this process knows: opening, facts for the peer, exchanges in the
+ * background. */
 
 #include "sync/engine_private.h"
 
@@ -58,7 +58,6 @@ void engine_account_free(struct eacct *ea)
 	buf_fini(&ea->part);
 	buf_fini(&ea->seed_in);
 	buf_fini(&ea->seed_out);
-	free(ea->lineage);
 	free(ea->name);
 	free(ea->parked_why);
 	free(ea);
@@ -68,65 +67,6 @@ void engine_dirty(struct eacct *ea)
 {
 	if (list_empty(&ea->dirty_node))
 		list_append(&ea->e->dirty, &ea->dirty_node);
-}
-
-/* --- lineage --------------------------------------------------------------- */
-
-static void extend(struct eacct *ea, struct position pos)
-{
-	struct lineage_entry *last = ea->n_lineage ?
-		&ea->lineage[ea->n_lineage - 1] : NULL;
-
-	if (last && last->epoch == pos.epoch && last->nonce == pos.nonce) {
-		if (pos.seq > last->last_seq)
-			last->last_seq = pos.seq;
-		return;
-	}
-	GROW(ea->lineage, ea->n_lineage, ea->cap_lineage);
-	/* A node begins epochs of its own parity only. */
-	ea->lineage[ea->n_lineage++] = (struct lineage_entry){
-		pos.epoch, pos.nonce, pos.seq, pos.seq, 0,
-		(uint8_t)(pos.epoch & 1)};
-}
-
-static bool extend_frame(void *arg, const struct store_frame *f)
-{
-	extend(arg, f->pos);
-	return true;
-}
-
-/* The published part is the state's; what waits beyond it is read. */
-void engine_lineage_again(struct eacct *ea)
-{
-	const struct lineage_entry *l;
-	size_t n;
-	uint64_t at;
-
-	l = account_lineage(ea->a, &n);
-	ea->n_lineage = 0;
-	for (size_t i = 0; i < n; i++) {
-		GROW(ea->lineage, ea->n_lineage, ea->cap_lineage);
-		ea->lineage[ea->n_lineage++] = l[i];
-	}
-	at = account_published(ea->a).seq;
-	if (ea->n_lineage && ea->lineage[ea->n_lineage - 1].last_seq < at)
-		ea->lineage[ea->n_lineage - 1].last_seq = at;
-	while (at < account_end(ea->a).seq) {
-		uint64_t before = at;
-
-		if (store_read(ea->e->store, ea->a, at, SIZE_MAX, extend_frame,
-			       ea, NULL) < 0)
-			break;
-		at = ea->n_lineage ? ea->lineage[ea->n_lineage - 1].last_seq : 0;
-		if (at <= before)
-			break;
-	}
-	ea->floor_known = false;
-}
-
-void engine_extended(struct eacct *ea)
-{
-	extend(ea, account_end(ea->a));
 }
 
 /* The last seq that cannot be read any more; 0 when everything is there. */
@@ -162,7 +102,7 @@ static void open_as(struct eacct *ea, struct account *a)
 	store_account_ref(a);
 	ea->a = a;
 	ea->background = false;
-	engine_lineage_again(ea);
+	ea->floor_known = false;
 	/* The gate, if the link is there: nothing else may come first. */
 	if (e->env.link && ea->peer.gate == GATE_CLOSED)
 		engine_step(ea, &(struct peer_event){
@@ -220,11 +160,11 @@ void engine_facts(struct eacct *ea, struct peer_facts *f)
 		.floor = ea->floor_known ? ea->floor : 0,
 		.holder = account_holder(a),
 		.first_holder = ea->id.b[15] & 1,
-		.lineage = ea->lineage, .n_lineage = ea->n_lineage,
 		.counter = account_counter(a),
 		.partner_known = store_partner_known(a),
 		.writing = !list_empty(&ea->queue),
 	};
+	f->lineage = account_lineage(a, &f->n_lineage);
 	f->wanted = engine_asks_wanted(ea, &retried);
 	f->retried = retried;
 	f->busy = ea->sessions || ea->forwards_in || f->writing ||

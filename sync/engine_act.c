@@ -31,7 +31,6 @@ int engine_append_op(struct eacct *ea, const struct op *op, uint64_t modseq,
 
 	if (n < 0)
 		return n;
-	engine_extended(ea);
 	engine_step(ea, &(struct peer_event){.kind = EV_APPENDED,
 					     .seq = account_end(ea->a).seq,
 					     .lineage = true});
@@ -201,10 +200,13 @@ static void scan_fork(struct eacct *ea, uint64_t fork)
 			 .node = ea->e->env.node,
 			 .holder = ea->id.b[15] & 1};
 	uint64_t from = 0, end = account_end(ea->a).seq;
+	const struct lineage_entry *l;
+	size_t n;
 
-	for (size_t i = 0; i < ea->n_lineage; i++)
-		if (ea->lineage[i].first_seq <= fork)
-			from = ea->lineage[i].first_seq - 1;
+	l = account_lineage(ea->a, &n);
+	for (size_t i = 0; i < n; i++)
+		if (l[i].first_seq <= fork)
+			from = l[i].first_seq - 1;
 	c.at = from;
 	while (c.at < end && !c.bad) {
 		uint64_t before = c.at;
@@ -226,8 +228,7 @@ static void cut_done(void *arg, struct account *a, int result)
 
 	if (!ea || !ea->a)
 		return;
-	if (result == 0)
-		engine_lineage_again(ea);
+	ea->floor_known = false;
 	engine_step(ea, &(struct peer_event){.kind = EV_CUT_DONE,
 					     .result = result,
 					     .random = engine_random(e)});
@@ -301,13 +302,15 @@ static void send_text(struct eacct *ea, uint16_t type, const char *text)
 static void happened(struct eacct *ea, const struct peer_action *act)
 {
 	struct engine *e = ea->e;
-	char text[160];
+	char text[480];
 
 	if (!strcmp(act->text, "account_sync") && ea->unsafe_acks) {
 		snprintf(text, sizeof(text), "in SYNC: %" PRIu64
 			 " changes acknowledged with one copy are safe now",
 			 ea->unsafe_acks);
 		ea->unsafe_acks = ea->unsafe_bytes = 0;
+	} else if (ea->peer.state == PEER_PARKED && ea->peer.parked_why) {
+		snprintf(text, sizeof(text), "%s", ea->peer.parked_why);
 	} else {
 		snprintf(text, sizeof(text), "%s",
 			 peer_state_name(ea->peer.state));

@@ -12,7 +12,8 @@ void engine_send_position(struct eacct *ea, uint16_t type, uint64_t gen)
 	struct engine *e = ea->e;
 	struct link_msg m = {.type = type, .account = ea->id, .gen = gen};
 	struct link_position *p = &m.position;
-	size_t cut = 0;
+	const struct lineage_entry *l;
+	size_t n, cut = 0;
 
 	p->copy = engine_copy(ea);
 	p->trusted = e->env.trusted;
@@ -29,10 +30,12 @@ void engine_send_position(struct eacct *ea, uint16_t type, uint64_t gen)
 	p->published = account_published(ea->a).seq;
 	p->floor = engine_floor(ea);
 	store_position_at(e->store, ea->a, ea->peer.own_acked, &p->acked);
-	if (ea->n_lineage > LINK_LINEAGE_MAX)
-		cut = ea->n_lineage - LINK_LINEAGE_MAX;
-	p->lineage = ea->lineage + cut;
-	p->n_lineage = ea->n_lineage - cut;
+	l = account_lineage(ea->a, &n);
+	if (n > LINK_LINEAGE_MAX)
+		cut = n - LINK_LINEAGE_MAX;
+	/* Only read. */
+	p->lineage = (struct lineage_entry *)(uintptr_t)(l + cut);
+	p->n_lineage = n - cut;
 	engine_send(e, &m);
 }
 
@@ -117,7 +120,6 @@ static bool accept_one(struct eacct *ea, const struct link_record *r,
 		return false;
 	}
 	ea->nacked = ea->missing_set = false;
-	engine_extended(ea);
 	now = account_end(ea->a);
 	ev.seq = now.seq;
 	/* A new holder without a new epoch: that was a HANDOVER. */

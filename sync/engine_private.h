@@ -131,10 +131,7 @@ struct eacct {
 	struct list repairs;
 	unsigned sessions;		/* own and the partner's */
 	unsigned forwards_in;		/* deliveries of the partner under way */
-	/* lineage at the end of the log */
-	struct lineage_entry *lineage;
-	size_t n_lineage, cap_lineage;
-	uint64_t floor;
+	uint64_t floor;			/* of the log */
 	bool floor_known;
 	/* sending */
 	uint64_t send_next;		/* 0 = not sending */
@@ -220,8 +217,6 @@ int engine_open_new(struct engine *e, struct id128 id, const char *name,
 		    const char *root, bool create, struct eacct **out,
 		    struct err *err);
 void engine_facts(struct eacct *ea, struct peer_facts *f);
-void engine_extended(struct eacct *ea);		/* the end of the log moved on */
-void engine_lineage_again(struct eacct *ea);
 uint64_t engine_floor(struct eacct *ea);
 void engine_background(struct engine *e);
 void engine_dirty(struct eacct *ea);

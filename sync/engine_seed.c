@@ -107,7 +107,7 @@ static void installed(void *arg, struct account *a, int result)
 	if (!ea || !ea->a || !ea->seed_installing)
 		return;
 	if (result == 0) {
-		engine_lineage_again(ea);
+		ea->floor_known = false;
 		account_digest(a, digest);
 		if (memcmp(digest, ea->seed_digest, 16)) {
 			seed_end(ea, E_CORRUPT);

@@ -135,8 +135,10 @@ static bool created(struct eacct *ea)
 {
 	struct op op = {.kind = OP_ACCOUNT_CREATE};
 	struct err err = ERR_NONE;
+	size_t n;
 
-	if (account_end(ea->a).seq != ea->n_lineage)
+	account_lineage(ea->a, &n);
+	if (account_end(ea->a).seq != n)
 		return true;
 	op.account_name = slice_str(ea->name);
 	return engine_append_op(ea, &op, 0, &err) == 0;
@@ -174,7 +176,6 @@ static void push_tail(struct eacct *ea)
 	    ea->peer.lone_limit >= account_end(ea->a).seq ||
 	    store_append(ea->e->store, ea->a, &r, NULL, NULL, NULL) < 0)
 		return;
-	engine_extended(ea);
 	engine_step(ea, &(struct peer_event){.kind = EV_APPENDED,
 					     .seq = account_end(ea->a).seq});
 }
@@ -217,7 +218,6 @@ static enum numbered number(struct eacct *ea, struct ewrite *ew)
 	ea->changed_tick = e->env.tick;
 	if (!ea->oldest_unacked_usec)
 		ea->oldest_unacked_usec = engine_now(e);
-	engine_extended(ea);
 	engine_step(ea, &(struct peer_event){
 		.kind = EV_APPENDED, .seq = account_end(ea->a).seq,
 		.tempfail = ew->tempfail});

@@ -45,6 +45,9 @@ bool start_begin(struct step *s, enum epoch_reason why, bool alone)
 	a = step_act(s, ACT_BEGIN);
 	a->jump = jump_for(s, why, alone, &skip);
 	a->reason = why;
+	for (size_t i = 0; i < s->f->n_lineage; i++)
+		if (s->f->lineage[i].epoch > p->epoch_seen)
+			p->epoch_seen = s->f->lineage[i].epoch;
 	epoch = p->epoch_seen + 1 + skip;
 	if ((epoch & 1) != s->env->node)
 		epoch++;

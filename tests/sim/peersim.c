@@ -251,6 +251,8 @@ static void append(struct sim *s, struct node *x, struct rec r)
 	}
 	r.seq = x->end + 1;
 	r.chain = rnd(s, UINT64_MAX);
+	if (r.kind == R_BEGIN && x->end && r.epoch <= x->log[x->end - 1].epoch)
+		bad(s, "an epoch that does not rise");
 	if (r.kind != R_BEGIN) {
 		r.epoch = x->log[x->end - 1].epoch;
 		r.nonce = x->log[x->end - 1].nonce;

@@ -1,0 +1,222 @@
+#ifndef DUET_TESTS_SIM_H
+#define DUET_TESTS_SIM_H
+
+/*
+ * Two whole nodes in one process, one thread, virtual time: the real storage
+ * and sync code on disks, wires and clocks that fail as a seed says.
+ *
+ *   sim.c        life of a run, nemesis, options
+ *   sim_node.c   nodes: disks, store processes, sync, wires between them
+ *   sim_work.c   what sessions and MTAs do, and what they were told
+ *   sim_check.c  the oracle: what must be true
+ *
+ * A node has one disk for each store process (their accounts are disjoint),
+ * so that a process can lose power alone.  What the supervisor keeps (the
+ * identity file) is durable at once.
+ */
+
+#include "node/base/arena.h"
+#include "node/base/list.h"
+#include "node/base/map.h"
+#include "storage/account_private.h"
+#include "storage/frame.h"
+#include "sync/engine.h"
+#include "sync/node_link.h"
+#include "tests/lib/simclock.h"
+#include "tests/lib/simdisk.h"
+#include "tests/lib/simrng.h"
+
+#define SIM_ACCOUNTS 3
+#define SIM_STORES 2
+#define SIM_TICK (500 * USEC_PER_MSEC)
+#define SIM_MS USEC_PER_MSEC
+
+struct sim;
+struct snode;
+
+struct sstore {
+	struct snode *n;
+	unsigned process;
+	struct simdisk *disk;
+	struct simrng rng;
+	struct sys sys;
+	struct store *store;
+	struct engine *engine;
+	uint64_t life;			/* counts starts; 0 = never */
+	bool alive, turn_due, failed;
+	uint64_t ready_at;
+};
+
+struct wire;
+
+struct snode {
+	struct sim *s;
+	unsigned i;
+	struct simclock clock;
+	struct simrng rng;
+	struct sstore stores[SIM_STORES];
+	struct node_identity identity;
+	struct node_link *link;
+	uint64_t link_life;
+	bool powered, stopped;		/* stopped: SIGSTOP */
+	uint64_t resume_at;
+	bool wiped;
+	/* dialling */
+	bool dialing[CHANNELS];
+	/* a copy of the disks, to be restored later */
+	struct simdisk *copy[SIM_STORES];
+	struct node_identity copy_identity;
+};
+
+/* One connection between the nodes. */
+struct wire {
+	struct list node;
+	struct sim *s;
+	enum link_channel ch;
+	unsigned dialler;
+	struct wire_end {
+		struct wire *w;
+		unsigned i;		/* node that reads here */
+		bool open;		/* known to its node_link */
+		bool closing;		/* EOF behind what is queued */
+		uint64_t life;
+		uint64_t last_at;	/* arrival of the newest message */
+	} end[2];
+	bool dead;			/* swallows everything */
+	unsigned refs;
+};
+
+enum op_kind_sim { W_DELIVER, W_APPEND, W_FLAGS, W_EXPUNGE, W_COPY, W_MOVE,
+		   W_CREATE, W_DELETE, W_RENAME, W_SUBSCRIBE, W_LOOK, W_IDLE,
+		   W_KINDS };
+
+/* A message body that was ever made; what clients were told about it. */
+struct token {
+	unsigned account;
+	uint8_t hash[32];
+	bool lmtp;
+	bool acked, seen;		/* some client saw it, or was told OK */
+	bool removal_tried, removal_acked, copied, may_be_twice;
+	bool destroyed;			/* only a destroyed disk had it */
+	bool flag_known, flag;		/* \Flagged, as last acknowledged */
+	uint64_t flag_op;		/* the last op that changes it */
+	unsigned flag_flying;		/* such ops not yet answered */
+	char text[40];
+};
+
+struct sop {
+	struct list node;
+	struct sim *s;
+	enum op_kind_sim kind;
+	unsigned account, at, host;	/* client's node; who executes it */
+	uint64_t at_life, host_life;	/* of the store processes */
+	bool served, forwarded, writing;
+	bool waiting;			/* in the MTA's queue */
+	struct account *a;
+	struct engine_ask *ask;
+	struct arena *arena;
+	struct write w;
+	size_t *tokens;			/* touched by it */
+	size_t n_tokens;
+	bool flag;
+	unsigned tries;
+	uint64_t id;
+};
+
+struct cache_msg {
+	uint32_t uid;
+	struct id128 emailid;
+	uint32_t flags;
+};
+
+/* What one client knows of one mailbox. */
+struct ccache {
+	bool valid;
+	struct id128 mbox;
+	char name[64];
+	uint32_t uidvalidity;
+	uint64_t uidnext, modseq;
+	struct cache_msg *msgs;
+	size_t n, cap;
+	unsigned style;			/* 0 poller, 1 CONDSTORE, 2 QRESYNC */
+};
+
+struct saccount {
+	char name[32];
+	struct id128 id;
+	bool tainted;			/* lone data was lost with a disk */
+	bool forked;
+	struct map *uids;		/* uidvalidity, uid, name → emailid */
+	struct ccache clients[3];
+};
+
+struct sim {
+	uint64_t seed;
+	struct simrng rng;
+	struct simtime *time;
+	struct snode n[2];
+	struct list wires;
+	struct list ops;
+	struct saccount acc[SIM_ACCOUNTS];
+	struct token *tokens;
+	size_t n_tokens, cap_tokens;
+	bool cut;			/* no bytes pass between the nodes */
+	bool trace, verbose;
+	char bad[512];
+	uint64_t ops_done, ops_ok, faults, next_op;
+	uint64_t hash;			/* of everything that happened */
+	/* swarm */
+	unsigned weight[W_KINDS];
+	unsigned fault_weight[16];
+	bool rule_kept;			/* the next fault waits for SYNC */
+	bool strict;			/* pair_degraded_* = tempfail */
+	uint64_t latency, delay;
+	uint64_t counts[32];
+	uint64_t next_fault;
+	bool ended;
+};
+
+#define SIM_BAD(s, ...) sim_bad((s), __VA_ARGS__)
+void sim_bad(struct sim *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+uint64_t sim_below(struct sim *s, uint64_t n);
+extern const char sim_pair_names[];
+
+/* sim_node.c */
+void sim_node_init(struct sim *s, unsigned i);
+void sim_node_fini(struct snode *n);
+void sim_node_start(struct snode *n);
+void sim_node_power_off(struct snode *n, bool lose);
+void sim_store_start(struct sstore *st);
+void sim_store_kill(struct sstore *st);		/* kill -9: no data is lost */
+void sim_sync_start(struct snode *n);
+void sim_sync_kill(struct snode *n);
+void sim_node_stop(struct snode *n, uint64_t usec);
+void sim_node_wipe(struct snode *n);
+void sim_node_copy(struct snode *n);
+void sim_node_restore(struct snode *n);
+void sim_cut(struct sim *s, bool on, bool reset);
+void sim_turn(struct sstore *st);
+bool sim_in_sync(struct sim *s);
+struct sstore *sim_store_of(struct snode *n, unsigned account);
+void sim_wires_free(struct sim *s);
+
+/* sim_work.c */
+void sim_work_step(struct sim *s);
+/* Ops whose store process is gone: their connections are closed. */
+void sim_work_lost(struct sim *s, struct sstore *st);
+void sim_work_free(struct sim *s);
+size_t sim_work_queued(struct sim *s);
+
+/* sim_check.c */
+void sim_check_init(struct sim *s);
+void sim_check_look(struct sim *s, unsigned account, struct account *a,
+		    unsigned client);
+void sim_check_end(struct sim *s);
+void sim_check_free(struct sim *s);
+void sim_check_destroyed(struct sim *s, struct snode *n);
+struct token *sim_token(struct sim *s, const uint8_t hash[32]);
+
+#endif

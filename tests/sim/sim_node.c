@@ -1,0 +1,825 @@
+/* Nodes: disks, store processes, sync, and the wires between them. */
+
+#include "tests/sim/sim.h"
+
+#include "node/base/rng.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const uint8_t no_pair[16];
+
+/* --- waiting until a stopped process runs again ------------------------------- */
+
+/* Does the node run?  If not, cb is called again when it does. */
+static bool runs(struct snode *n, simtime_cb *cb, void *arg)
+{
+	uint64_t now = simtime_now(n->s->time);
+
+	if (!n->stopped)
+		return true;
+	simtime_at(n->s->time, n->resume_at > now ? n->resume_at - now + 1 : 1,
+		   cb, arg);
+	return false;
+}
+
+/* --- messages between a store process and sync of one node ---------------------- */
+
+struct parcel {
+	struct snode *n;
+	unsigned process;
+	uint64_t life, link_life;
+	bool to_store;
+	struct buf b;
+};
+
+static struct parcel *parcel_new(struct snode *n, unsigned process,
+				 const struct link_msg *m)
+{
+	struct parcel *p = NEW(struct parcel);
+
+	p->n = n;
+	p->process = process;
+	p->life = n->stores[process].life;
+	p->link_life = n->link_life;
+	buf_init(&p->b, IPC_MESSAGE_MAX);
+	if (link_encode(&p->b, m) < 0)
+		SIM_BAD(n->s, "a message that cannot be encoded: %s",
+			link_type_name(m->type));
+	return p;
+}
+
+static bool parcel_open(struct sim *s, struct buf *b, struct arena *a,
+			struct link_msg *m)
+{
+	struct ipc_msg ipc;
+	struct err err = ERR_NONE;
+
+	if (ipc_decode(buf_all(b), &ipc, &err) <= 0 ||
+	    link_decode(&ipc, a, m, &err) < 0) {
+		SIM_BAD(s, "a message that cannot be decoded: %s", err.op);
+		return false;
+	}
+	return true;
+}
+
+static void parcel_free(struct parcel *p)
+{
+	buf_fini(&p->b);
+	free(p);
+}
+
+static void arrive(void *arg)
+{
+	struct parcel *p = arg;
+	struct snode *n = p->n;
+	struct sstore *st = &n->stores[p->process];
+	struct arena *a;
+	struct link_msg m;
+
+	if (!runs(n, arrive, p))
+		return;
+	a = arena_new(4096);
+	if (p->to_store) {
+		if (st->alive && st->life == p->life &&
+		    parcel_open(n->s, &p->b, a, &m)) {
+			engine_message(st->engine, &m);
+			sim_turn(st);
+		}
+	} else if (n->link && p->link_life == n->link_life &&
+		   parcel_open(n->s, &p->b, a, &m)) {
+		/* Of a dead process too: its queue lives a while. */
+		node_link_from_store(n->link, p->process, &m);
+	}
+	arena_free(a);
+	parcel_free(p);
+}
+
+static void engine_sends(void *arg, const struct link_msg *m)
+{
+	struct sstore *st = arg;
+	struct parcel *p = parcel_new(st->n, st->process, m);
+
+	simtime_at(st->n->s->time, 50, arrive, p);
+}
+
+static void link_to_store(void *arg, int process, const struct link_msg *m)
+{
+	struct snode *n = arg;
+
+	for (unsigned i = 0; i < SIM_STORES; i++) {
+		struct parcel *p;
+
+		if (process >= 0 && i != (unsigned)process)
+			continue;
+		p = parcel_new(n, i, m);
+		p->to_store = true;
+		simtime_at(n->s->time, 50, arrive, p);
+	}
+}
+
+/* --- store processes --------------------------------------------------------------- */
+
+static void turn(void *arg)
+{
+	struct sstore *st = arg;
+
+	if (!runs(st->n, turn, st))
+		return;
+	st->turn_due = false;
+	if (!st->alive)
+		return;
+	engine_turn(st->engine);
+	if (st->alive && !st->failed)
+		store_turn(st->store);
+}
+
+/* The loop comes round. */
+void sim_turn(struct sstore *st)
+{
+	if (st->turn_due || !st->alive)
+		return;
+	st->turn_due = true;
+	simtime_at(st->n->s->time, 20, turn, st);
+}
+
+static void evicted(void *arg, struct account *a, const char *why)
+{
+	struct sstore *st = arg;
+
+	sim_trace(st->n->s, "node %u: sessions of %s end: %s", st->n->i,
+		  account_name(a), why);
+}
+
+static void happened(void *arg, const char *event, struct account *a,
+		     const char *text)
+{
+	struct sstore *st = arg;
+	struct sim *s = st->n->s;
+
+	sim_trace(s, "node %u store %u: %s %s: %s", st->n->i, st->process,
+		  event, a ? account_name(a) : "-", text);
+	for (unsigned i = 0; a && i < SIM_ACCOUNTS; i++)
+		if (!strcmp(event, "account_forked") &&
+		    id128_eq(s->acc[i].id, account_id(a))) {
+			s->acc[i].forked = true;
+			s->counts[0]++;
+			if (s->rule_kept)
+				SIM_BAD(s, "%s FORKED although the kill rule "
+					"was kept", s->acc[i].name);
+		}
+	if (!strcmp(event, "account_parked"))
+		SIM_BAD(s, "parked: %s: %s", a ? account_name(a) : "-", text);
+	s->counts[1] += !strcmp(event, "account_takeover");
+	s->counts[2] += !strcmp(event, "account_received");
+	s->counts[3] += !strcmp(event, "account_lone");
+	s->counts[4] += !strcmp(event, "account_sync");
+	s->counts[5] += !strcmp(event, "unpublished_tail");
+	s->counts[6] += !strcmp(event, "account_needs_seed");
+}
+
+static void locate(void *arg, struct id128 id, const char *name)
+{
+	struct sstore *st = arg;
+	char root[80];
+
+	snprintf(root, sizeof(root), "/mail/%s", name);
+	engine_located(st->engine, id, name, root, NULL);
+}
+
+static void store_failed(void *arg, const struct err *e)
+{
+	struct sstore *st = arg;
+
+	sim_trace(st->n->s, "node %u store %u failed: %s", st->n->i,
+		  st->process, e->op);
+	st->failed = true;
+	engine_failed(st->engine, e);
+}
+
+struct ticker {
+	struct sstore *st;
+	uint64_t life;
+};
+
+static void store_ticks(void *arg)
+{
+	struct ticker *t = arg;
+	struct sstore *st = t->st;
+
+	if (!runs(st->n, store_ticks, t))
+		return;
+	if (!st->alive || st->life != t->life) {
+		free(t);
+		return;
+	}
+	engine_tick(st->engine, false);
+	sim_turn(st);
+	simtime_at(st->n->s->time, SIM_TICK, store_ticks, t);
+}
+
+static struct store_opts store_opts_of(struct sstore *st)
+{
+	struct snode *n = st->n;
+
+	return (struct store_opts){
+		.sys = &st->sys, .pair_id = slice_of(n->identity.pair_id.b, 16),
+		.pair_time = n->identity.pair_time, .node = n->identity.index,
+		.state_dir = "/state", .mail_root = "",
+		.process = st->process, .processes = SIM_STORES,
+		.journal_size = 8u << 20, .journal_inline = 64 * 1024,
+		.reserve = 0, .failed = store_failed, .arg = st};
+}
+
+static void start_store(void *arg)
+{
+	struct sstore *st = arg;
+	struct snode *n = st->n;
+	struct store_opts so;
+	struct engine_opts eo;
+	struct engine_out out = {engine_sends, evicted, locate, happened, st};
+	struct err err = ERR_NONE;
+	struct ticker *t;
+
+	if (!runs(n, start_store, st) || st->alive || !n->powered)
+		return;
+	if (!n->identity.has ||
+	    !memcmp(n->identity.pair_id.b, no_pair, 16)) {
+		/* Waits for the identity; sync has it first. */
+		simtime_at(n->s->time, 100 * SIM_MS, start_store, st);
+		return;
+	}
+	so = store_opts_of(st);
+	if (store_open(&so, &st->store, &err) < 0) {
+		SIM_BAD(n->s, "node %u store %u does not open: %s", n->i,
+			st->process, err.op);
+		return;
+	}
+	eo = (struct engine_opts){
+		.sys = &st->sys, .store = st->store, .pair_id = so.pair_id,
+		.pair_time = so.pair_time, .node = so.node,
+		.trusted = n->identity.trusted,
+		.partner_member = n->identity.member,
+		.ack_timeout = 8, .takeover_delay = 10, .start_window = 24,
+		.handover_interval_usec = 20 * USEC_PER_SEC};
+	if (n->s->strict)
+		memset(eo.degraded, DEGRADED_TEMPFAIL, 3);
+	if (engine_new(&eo, &out, &st->engine, &err) < 0) {
+		SIM_BAD(n->s, "engine: %s", err.op);
+		return;
+	}
+	st->alive = true;
+	st->failed = false;
+	st->life++;
+	sim_trace(n->s, "node %u store %u started", n->i, st->process);
+	if (n->link)
+		node_link_store_attached(n->link, st->process);
+	t = NEW(struct ticker);
+	*t = (struct ticker){st, st->life};
+	simtime_at(n->s->time, SIM_TICK / 2, store_ticks, t);
+	engine_tick(st->engine, false);
+	sim_turn(st);
+}
+
+void sim_store_start(struct sstore *st)
+{
+	simtime_at(st->n->s->time, 20 * SIM_MS, start_store, st);
+}
+
+/* Without a word: memory is gone, what it wrote is still in the page cache. */
+static void store_dies(struct sstore *st)
+{
+	if (!st->alive)
+		return;
+	sim_work_lost(st->n->s, st);
+	simdisk_kill(st->disk);
+	st->alive = false;
+	engine_free(st->engine);
+	store_drop(st->store);
+	st->engine = NULL;
+	st->store = NULL;
+	if (st->n->link)
+		node_link_store_detached(st->n->link, st->process);
+}
+
+void sim_store_kill(struct sstore *st)
+{
+	if (!st->alive)
+		return;
+	store_dies(st);
+	simdisk_revive(st->disk);
+	sim_store_start(st);
+}
+
+/* --- wires ------------------------------------------------------------------------------ */
+
+struct flight {
+	struct wire_end *to;
+	struct buf b;
+	bool eof;
+};
+
+static void wire_unref(struct wire *w)
+{
+	if (--w->refs)
+		return;
+	list_remove(&w->node);
+	free(w);
+}
+
+static void landed(void *arg)
+{
+	struct flight *f = arg;
+	struct wire_end *e = f->to;
+	struct snode *n = &e->w->s->n[e->i];
+	struct arena *a;
+	struct link_msg m;
+
+	if (!runs(n, landed, f))
+		return;
+	if (e->open && n->link && e->life == n->link_life && !e->w->dead) {
+		if (f->eof) {
+			e->open = false;
+			node_link_closed(n->link, e);
+		} else {
+			a = arena_new(4096);
+			if (parcel_open(n->s, &f->b, a, &m))
+				node_link_message(n->link, e, &m);
+			arena_free(a);
+		}
+	}
+	wire_unref(e->w);
+	buf_fini(&f->b);
+	free(f);
+}
+
+static void fly(struct wire_end *to, const struct link_msg *m, bool eof)
+{
+	struct sim *s = to->w->s;
+	uint64_t now = simtime_now(s->time), at;
+	struct flight *f;
+
+	if (s->cut)
+		to->w->dead = true;	/* its bytes never arrive */
+	if (to->w->dead)
+		return;
+	f = NEW(struct flight);
+	f->to = to;
+	f->eof = eof;
+	buf_init(&f->b, IPC_MESSAGE_MAX);
+	if (m && link_encode(&f->b, m) < 0)
+		SIM_BAD(s, "a message that cannot be encoded: %s",
+			link_type_name(m->type));
+	at = now + 100 + sim_below(s, s->delay);
+	if (at <= to->last_at)
+		at = to->last_at + 1;	/* in order */
+	to->last_at = at;
+	to->w->refs++;
+	simtime_at(s->time, at - now, landed, f);
+}
+
+static void link_sends(void *arg, void *conn, const struct link_msg *m)
+{
+	struct wire_end *e = conn;
+
+	(void)arg;
+	fly(&e->w->end[1 - e->i], m, false);
+}
+
+static void link_closes(void *arg, void *conn, const char *why)
+{
+	struct wire_end *e = conn;
+	struct snode *n = arg;
+
+	sim_trace(n->s, "node %u closes a connection: %s", n->i, why);
+	if (!e->open)
+		return;
+	e->open = false;
+	fly(&e->w->end[1 - e->i], NULL, true);
+	wire_unref(e->w);
+}
+
+static void connect_end(struct wire_end *e, bool ours)
+{
+	struct snode *n = &e->w->s->n[e->i];
+
+	e->open = true;
+	e->life = n->link_life;
+	node_link_connected(n->link, e, e->w->ch, ours);
+}
+
+struct dialling {
+	struct snode *n;
+	enum link_channel ch;
+	uint64_t life;
+};
+
+static void dialled(void *arg)
+{
+	struct dialling *d = arg;
+	struct snode *n = d->n, *o = &n->s->n[1 - n->i];
+	struct sim *s = n->s;
+	struct wire *w;
+
+	if (!runs(n, dialled, d))
+		return;
+	if (!n->link || n->link_life != d->life) {
+		free(d);
+		return;
+	}
+	if (s->cut || !o->link || o->stopped) {
+		n->dialing[d->ch] = false;
+		node_link_dial_failed(n->link, d->ch);
+		free(d);
+		return;
+	}
+	w = NEW(struct wire);
+	w->s = s;
+	w->ch = d->ch;
+	w->dialler = n->i;
+	for (unsigned i = 0; i < 2; i++)
+		w->end[i] = (struct wire_end){.w = w, .i = i};
+	w->refs = 2;
+	list_init(&w->node);
+	list_append(&s->wires, &w->node);
+	n->dialing[d->ch] = false;
+	/* Both exist before either speaks. */
+	w->end[o->i].open = true;
+	w->end[o->i].life = o->link_life;
+	connect_end(&w->end[n->i], true);
+	if (w->end[o->i].open)
+		node_link_connected(o->link, &w->end[o->i], w->ch, false);
+	free(d);
+}
+
+static void link_dials(void *arg, enum link_channel ch)
+{
+	struct snode *n = arg;
+	struct dialling *d = NEW(struct dialling);
+
+	n->dialing[ch] = true;
+	*d = (struct dialling){n, ch, n->link_life};
+	simtime_at(n->s->time, 1000 + sim_below(n->s, n->s->delay), dialled, d);
+}
+
+static void link_streams(void *arg, const struct link_msg *m)
+{
+	(void)arg;
+	(void)m;
+}
+
+struct writing {
+	struct snode *n;
+	uint64_t life;
+};
+
+static void written(void *arg)
+{
+	struct writing *w = arg;
+
+	if (!runs(w->n, written, w))
+		return;
+	if (w->n->link && w->n->link_life == w->life)
+		node_link_identity_written(w->n->link);
+	free(w);
+}
+
+static void link_identity(void *arg, const struct node_identity *id)
+{
+	struct snode *n = arg;
+	struct writing *w = NEW(struct writing);
+
+	n->identity = *id;
+	*w = (struct writing){n, n->link_life};
+	simtime_at(n->s->time, 2 * SIM_MS, written, w);
+}
+
+static void link_event(void *arg, const char *event, const char *text)
+{
+	struct snode *n = arg;
+
+	sim_trace(n->s, "node %u: %s: %s", n->i, event, text);
+	if (!strcmp(event, "pair_regressed"))
+		n->s->counts[7]++;
+}
+
+/* --- sync ------------------------------------------------------------------------------------ */
+
+struct linktick {
+	struct snode *n;
+	uint64_t life;
+};
+
+static void link_ticks(void *arg)
+{
+	struct linktick *t = arg;
+
+	if (!runs(t->n, link_ticks, t))
+		return;
+	if (!t->n->link || t->n->link_life != t->life) {
+		free(t);
+		return;
+	}
+	node_link_tick(t->n->link);
+	simtime_at(t->n->s->time, SIM_TICK, link_ticks, t);
+}
+
+static void start_sync(void *arg)
+{
+	struct snode *n = arg;
+	struct node_link_out out = {link_sends, link_closes, link_dials,
+				    link_to_store, link_streams, link_identity,
+				    link_event, n};
+	struct node_link_opts o = {
+		.clock = &n->clock.clock, .rng = &n->rng.rng,
+		.identity = n->identity, .clock_skew_usec = 60 * USEC_PER_SEC,
+		.stores = SIM_STORES};
+	struct linktick *t;
+
+	if (!runs(n, start_sync, n) || n->link || !n->powered)
+		return;
+	o.has_accounts = n->identity.has && n->identity.member &&
+			 n->identity.trusted;
+	n->link = node_link_new(&o, &out);
+	n->link_life++;
+	for (unsigned i = 0; i < SIM_STORES; i++)
+		if (n->stores[i].alive)
+			node_link_store_attached(n->link, i);
+	t = NEW(struct linktick);
+	*t = (struct linktick){n, n->link_life};
+	simtime_at(n->s->time, 1000 + sim_below(n->s, 20 * SIM_MS), link_ticks,
+		   t);
+}
+
+void sim_sync_start(struct snode *n)
+{
+	simtime_at(n->s->time, 5 * SIM_MS, start_sync, n);
+}
+
+static void sync_dies(struct snode *n, bool reset)
+{
+	struct list *l, *next;
+
+	if (!n->link)
+		return;
+	node_link_free(n->link);
+	n->link = NULL;
+	for (l = n->s->wires.next; l != &n->s->wires; l = next) {
+		struct wire *w = CONTAINER_OF(l, struct wire, node);
+
+		next = l->next;
+		w->refs++;
+		if (w->end[n->i].open) {
+			w->end[n->i].open = false;
+			/* The kernel closes a dead process's sockets; a dead
+			 * machine says nothing. */
+			if (reset)
+				fly(&w->end[1 - n->i], NULL, true);
+			else
+				w->dead = true;
+			wire_unref(w);
+		}
+		wire_unref(w);
+	}
+	for (unsigned i = 0; i < SIM_STORES; i++)
+		if (n->stores[i].alive) {
+			engine_link_down(n->stores[i].engine);
+			sim_turn(&n->stores[i]);
+		}
+}
+
+void sim_sync_kill(struct snode *n)
+{
+	sync_dies(n, true);
+	sim_sync_start(n);
+}
+
+/* --- nodes ------------------------------------------------------------------------------------- */
+
+void sim_node_init(struct sim *s, unsigned i)
+{
+	struct snode *n = &s->n[i];
+
+	n->s = s;
+	n->i = i;
+	simclock_init(&n->clock, s->time, 1700000000ull * USEC_PER_SEC);
+	simrng_init(&n->rng, s->seed * 8 + i + 1);
+	n->rng.rng.bytes(&n->rng.rng, n->identity.node_id.b, 16);
+	n->rng.rng.bytes(&n->rng.rng, n->identity.incarnation.b, 16);
+	for (unsigned k = 0; k < SIM_STORES; k++) {
+		struct sstore *st = &n->stores[k];
+
+		st->n = n;
+		st->process = k;
+		st->disk = simdisk_new(s->time);
+		simdisk_set_clock(st->disk, &n->clock.clock);
+		simdisk_set_latency(st->disk, s->latency);
+		simrng_init(&st->rng, s->seed * 8 + i * 2 + k + 3);
+		st->sys = (struct sys){simdisk_fs(st->disk), &n->clock.clock,
+				       &st->rng.rng};
+		fsio_mkdirs(st->sys.fs, "/state", 0700);
+		fsio_mkdirs(st->sys.fs, "/mail", 0700);
+		st->sys.fs->ops->syncfs(st->sys.fs, "/");
+	}
+	n->powered = true;
+	sim_node_start(n);
+}
+
+void sim_node_start(struct snode *n)
+{
+	n->powered = true;
+	sim_sync_start(n);
+	for (unsigned k = 0; k < SIM_STORES; k++)
+		sim_store_start(&n->stores[k]);
+}
+
+static void node_dies(struct snode *n)
+{
+	n->powered = false;
+	n->stopped = false;
+	for (unsigned k = 0; k < SIM_STORES; k++) {
+		simdisk_set_hang(n->stores[k].disk, false);
+		store_dies(&n->stores[k]);
+	}
+	sync_dies(n, false);
+}
+
+void sim_node_power_off(struct snode *n, bool lose)
+{
+	struct simdisk_keep keep = {KEEP_RANDOM, 0, 0};
+
+	node_dies(n);
+	for (unsigned k = 0; k < SIM_STORES; k++) {
+		struct simdisk *d = n->stores[k].disk;
+
+		simdisk_kill(d);
+		keep.seed = simrng_u64(&n->s->rng);
+		keep.kind = lose ? (enum simdisk_keep_kind)
+			(sim_below(n->s, 3) == 0 ? KEEP_NONE : KEEP_RANDOM) :
+			KEEP_ALL;
+		simdisk_power_loss(d, keep);
+		simdisk_revive(d);
+	}
+}
+
+static void resumed(void *arg)
+{
+	struct snode *n = arg;
+
+	if (!n->stopped || simtime_now(n->s->time) < n->resume_at)
+		return;
+	n->stopped = false;
+	for (unsigned k = 0; k < SIM_STORES; k++)
+		simdisk_set_hang(n->stores[k].disk, false);
+}
+
+void sim_node_stop(struct snode *n, uint64_t usec)
+{
+	if (!n->powered || n->stopped)
+		return;
+	n->stopped = true;
+	n->resume_at = simtime_now(n->s->time) + usec;
+	for (unsigned k = 0; k < SIM_STORES; k++)
+		simdisk_set_hang(n->stores[k].disk, true);
+	simtime_at(n->s->time, usec, resumed, n);
+}
+
+static void new_disks(struct snode *n)
+{
+	for (unsigned k = 0; k < SIM_STORES; k++) {
+		struct sstore *st = &n->stores[k];
+
+		simdisk_free(st->disk);
+		st->disk = simdisk_new(n->s->time);
+		simdisk_set_clock(st->disk, &n->clock.clock);
+		simdisk_set_latency(st->disk, n->s->latency);
+		st->sys.fs = simdisk_fs(st->disk);
+		fsio_mkdirs(st->sys.fs, "/state", 0700);
+		fsio_mkdirs(st->sys.fs, "/mail", 0700);
+		st->sys.fs->ops->syncfs(st->sys.fs, "/");
+	}
+}
+
+/* A new disk: nothing is left, not even the identity. */
+void sim_node_wipe(struct snode *n)
+{
+	node_dies(n);
+	sim_check_destroyed(n->s, n);
+	new_disks(n);
+	n->identity = (struct node_identity){.node_id = n->identity.node_id};
+	n->rng.rng.bytes(&n->rng.rng, n->identity.incarnation.b, 16);
+	n->wiped = true;
+	sim_node_start(n);
+}
+
+void sim_node_copy(struct snode *n)
+{
+	for (unsigned k = 0; k < SIM_STORES; k++) {
+		simdisk_free(n->copy[k]);
+		n->copy[k] = simdisk_clone(n->stores[k].disk);
+		simdisk_kill(n->copy[k]);
+		simdisk_power_loss(n->copy[k],
+				   (struct simdisk_keep){KEEP_NONE, 0, 0});
+		simdisk_revive(n->copy[k]);
+	}
+	n->copy_identity = n->identity;
+}
+
+void sim_node_restore(struct snode *n)
+{
+	node_dies(n);
+	sim_check_destroyed(n->s, n);
+	for (unsigned k = 0; k < SIM_STORES; k++) {
+		struct sstore *st = &n->stores[k];
+
+		simdisk_free(st->disk);
+		st->disk = n->copy[k];
+		n->copy[k] = NULL;
+		simdisk_set_clock(st->disk, &n->clock.clock);
+		simdisk_set_latency(st->disk, n->s->latency);
+		st->sys.fs = simdisk_fs(st->disk);
+	}
+	n->identity = n->copy_identity;
+	sim_node_start(n);
+}
+
+void sim_node_fini(struct snode *n)
+{
+	node_dies(n);
+	for (unsigned k = 0; k < SIM_STORES; k++) {
+		simdisk_free(n->copy[k]);
+		simdisk_free(n->stores[k].disk);
+	}
+}
+
+struct sstore *sim_store_of(struct snode *n, unsigned account)
+{
+	return &n->stores[node_link_process_of(n->s->acc[account].id,
+					       SIM_STORES)];
+}
+
+void sim_cut(struct sim *s, bool on, bool reset)
+{
+	struct list *l;
+
+	s->cut = on;
+	if (!on)
+		return;
+	for (l = s->wires.next; l != &s->wires; l = l->next) {
+		struct wire *w = CONTAINER_OF(l, struct wire, node);
+
+		if (reset)
+			for (unsigned i = 0; i < 2; i++) {
+				s->cut = false;
+				fly(&w->end[i], NULL, true);
+				s->cut = true;
+			}
+		else
+			w->dead = true;
+	}
+}
+
+static bool settled(void *arg, const struct engine_account_status *st)
+{
+	bool *all = arg;
+
+	if (st->state != ACCT_SYNC || st->unacked_records)
+		*all = false;
+	return *all;
+}
+
+/* Both nodes say SYNC, and every process is there. */
+bool sim_in_sync(struct sim *s)
+{
+	bool all = true;
+
+	if (s->cut)
+		return false;
+	for (unsigned i = 0; i < 2; i++) {
+		struct snode *n = &s->n[i];
+		struct node_link_status st;
+
+		if (!n->powered || n->stopped || !n->link)
+			return false;
+		node_link_status(n->link, &st);
+		if (st.state != NODE_SYNC || !st.up || st.sum.incomplete)
+			return false;
+		for (unsigned k = 0; k < SIM_STORES; k++) {
+			if (!n->stores[k].alive || n->stores[k].failed)
+				return false;
+			engine_status(n->stores[k].engine, settled, &all);
+		}
+	}
+	return all;
+}
+
+void sim_wires_free(struct sim *s)
+{
+	while (!list_empty(&s->wires)) {
+		struct wire *w = CONTAINER_OF(s->wires.next, struct wire, node);
+
+		list_remove(&w->node);
+		free(w);
+	}
+}
