@@ -8,7 +8,7 @@
 #define FULL_INTERVAL_USEC (86400ull * 1000 * 1000)	/* compiled-in default */
 
 static const struct print_column overview_columns[] = {
-	{"field", NULL, 28, PRINT_HIDE_TITLE},
+	{"field", NULL, 29, PRINT_HIDE_TITLE},
 	{"value", NULL, 0, PRINT_HIDE_TITLE},
 };
 
@@ -100,7 +100,7 @@ static void overview(struct adm_cli *c, const struct adm_accounts *a)
 	uint64_t now = adm_now(), interval = full_interval(c);
 	uint64_t sync = 0, high = 0, low = 0, retried = 0, resync = 0, parked = 0;
 	size_t users = known_users(c, a);
-	struct print *p = adm_print(c, "table", overview_columns, 2, 2);
+	struct print *p = adm_print(c, "table", overview_columns, 2, 1);
 
 	for (size_t i = 0; i < a->n; i++) {
 		const struct adm_account *v = &a->v[i];

@@ -2,3 +2,4 @@
 e2e_TESTS += tests/e2e/10-single-node.py
 e2e_TESTS += tests/e2e/30-pair.py
 e2e_TESTS += tests/e2e/40-kill.py
+e2e_TESTS += tests/e2e/50-duetadm.py
