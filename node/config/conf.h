@@ -206,9 +206,8 @@ struct conf_listener {
 int conf_listeners(const struct conf *c, struct arena *a,
 		   struct conf_listener **out, size_t *n_out, struct err *e);
 
-/* The user or group behind a name, a number, or $default_internal_user.
- * dovecot, dovenull read as duet, duetnull where they do not exist.  "" gives
- * -1.  E_NOTFOUND. */
+/* The user or group behind a name or a number.  dovecot, dovenull read as
+ * duet, duetnull where they do not exist.  "" gives -1.  E_NOTFOUND. */
 int conf_uid(const char *name, uid_t *uid_out, gid_t *gid_out, struct err *e);
 int conf_gid(const char *name, gid_t *gid_out, struct err *e);
 /* mail_uid and mail_gid; -1 if not set.  A mail_uid that is

@@ -168,25 +168,27 @@ static void put_block_name(struct buf *out, const char *name)
 		buf_str(out, name);
 }
 
-/* Quotes where reading it back would give something else. */
-static void put_value(struct buf *out, const char *s, bool literal)
+/* Would reading it back give something else?  literal: a '$' or '<' in it is
+ * just that. */
+static bool needs_quotes(const char *s, bool literal)
 {
 	size_t n = strlen(s);
-	bool quote = false;
 
-	if (n > 0)
-		quote = s[0] == ' ' || s[0] == '\t' || s[n - 1] == ' ' ||
-			s[n - 1] == '\t' || s[n - 1] == '\\' ||
-			strchr(s, '#') ||
-			((s[0] == '"' || s[0] == '\'') && n > 1 &&
-			 s[n - 1] == s[0]) ||
-			(literal && (s[0] == '<' || s[0] == '$' ||
-				     strstr(s, " $")));
-	if (!quote) {
+	return n > 0 &&
+	       (s[0] == ' ' || s[0] == '\t' || s[n - 1] == ' ' ||
+		s[n - 1] == '\t' || s[n - 1] == '\\' || strchr(s, '#') ||
+		((s[0] == '"' || s[0] == '\'') && n > 1 &&
+		 s[n - 1] == s[0]) ||
+		(literal && (s[0] == '<' || s[0] == '$' || strstr(s, " $") ||
+			     strstr(s, "\t$"))));
+}
+
+static void put_value(struct buf *out, const char *s, bool literal)
+{
+	if (needs_quotes(s, literal))
+		put_quoted(out, s);
+	else
 		buf_str(out, s);
-		return;
-	}
-	put_quoted(out, s);
 }
 
 /* "password=x" inside of args. */
@@ -221,6 +223,7 @@ static void put_item_value(struct dumping *d, const struct item *it)
 {
 	const struct conf_entry *x = it->entry;
 	const char *raw = x ? x->raw : conf_default(it->path, it->row);
+	bool literal = x && !x->from_file && x->text == x->raw;
 	struct buf b;
 	char *text;
 
@@ -235,6 +238,11 @@ static void put_item_value(struct dumping *d, const struct item *it)
 			return;
 		}
 		raw = x->text;
+	}
+	/* A value with `$x` that needs quotes cannot be written as it was. */
+	if (x && !x->from_file && !literal && needs_quotes(raw, false)) {
+		raw = x->text;
+		literal = true;
 	}
 	if (is_args(it->path) && !d->o->passwords) {
 		const char *hidden = hide_words(d->a, raw);
@@ -251,8 +259,7 @@ static void put_item_value(struct dumping *d, const struct item *it)
 	if (d->o->values_only)
 		buf_str(d->out, text);
 	else
-		put_value(d->out, text,
-			  x && !x->from_file && x->text == x->raw);
+		put_value(d->out, text, literal);
 }
 
 static void indent(struct buf *out, unsigned depth)

@@ -158,6 +158,7 @@ static void output_is_a_configuration_of_the_same_meaning(void)
 		"login_greeting = 'x # \"y\" \\\\ z'\n",
 		"login_greeting = '\"quoted\"'\n",
 		"login_greeting = it's\n",
+		"login_greeting = \"al = $mail_plugins x # y\n",
 		"login_greeting = it's # more\n",
 		"login_greeting = \"ends with \\\\\\\\\"\n",
 		"login_greeting = \" blanks \"\n",
