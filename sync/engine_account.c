@@ -102,6 +102,7 @@ static void open_as(struct eacct *ea, struct account *a)
 	store_account_ref(a);
 	ea->a = a;
 	ea->background = false;
+	ea->opened_end = account_end(a).seq;
 	ea->floor_known = false;
 	/* The gate, if the link is there: nothing else may come first. */
 	if (e->env.link && ea->peer.gate == GATE_CLOSED)
@@ -163,6 +164,8 @@ void engine_facts(struct eacct *ea, struct peer_facts *f)
 		.counter = account_counter(a),
 		.partner_known = store_partner_known(a),
 		.writing = !list_empty(&ea->queue),
+		.replayed = account_published(a).seq >= ea->opened_end ||
+			    account_quiet(a),
 	};
 	f->lineage = account_lineage(a, &f->n_lineage);
 	f->wanted = engine_asks_wanted(ea, &retried);

@@ -136,8 +136,17 @@ static void finished(struct transfer *t, int result)
 		repaired(ea, hash, result);
 	if (why & 1u << TRANSFER_SEED)
 		engine_seed_body(ea, result);
-	if (why & 1u << TRANSFER_RECORD)
+	if (why & 1u << TRANSFER_RECORD && result == E_NOTFOUND &&
+	    ea->missing_set && !memcmp(ea->missing, hash, 32)) {
+		/* The holder cannot give what its record names. */
+		engine_event(e, ea, "body_not_there", "a record cannot follow: "
+			     "the partner has no body for it; a whole copy is "
+			     "fetched");
+		ea->missing_set = false;
+		engine_step_simple(ea, EV_NEEDS_SEED);
+	} else if (why & 1u << TRANSFER_RECORD) {
 		engine_accept_again(ea);
+	}
 	start_next(e);
 }
 

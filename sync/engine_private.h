@@ -127,6 +127,8 @@ struct eacct {
 	char *name;
 	struct account *a;		/* NULL until opened; referenced */
 	struct peer peer;
+	uint64_t opened_end;		/* of the log when it was opened: until
+					 * that is published again nobody looks */
 	struct list asks, queue, waiting, quiets, offers;
 	struct list repairs;
 	unsigned sessions;		/* own and the partner's */

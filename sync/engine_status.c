@@ -190,9 +190,7 @@ void engine_digest_message(struct engine *e, const struct link_msg *m)
 		engine_event(e, ea, "digest_mismatch", "the two copies differ at "
 			     "an equal position; the replica is seeded");
 		if (ea->peer.state == PEER_REPLICA) {
-			engine_step(ea, &(struct peer_event){
-				.kind = EV_HANDOVER_CHECKED,
-				.result = E_CORRUPT});
+			engine_step_simple(ea, EV_NEEDS_SEED);
 			return;
 		}
 	}

@@ -174,8 +174,8 @@ static enum peer_verdict verdict_holder(const struct peer *p,
 					const struct peer_facts *f)
 {
 	if (env->single)
-		return VERDICT_SERVE;
-	if (!env->trusted)
+		return f->replayed ? VERDICT_SERVE : VERDICT_WAIT;
+	if (!env->trusted || !f->replayed)
 		return VERDICT_WAIT;
 	if (p->gate == GATE_OPEN)
 		return VERDICT_SERVE;
@@ -203,8 +203,8 @@ enum peer_verdict peer_verdict(const struct peer *p, const struct peer_env *env,
 		return VERDICT_REFUSE;
 	case PEER_FORKED:
 		if (holder == (int)env->node && env->trusted)
-			return p->may_write && !p->begun_seq ? VERDICT_SERVE :
-			       VERDICT_WAIT;
+			return p->may_write && !p->begun_seq && f->replayed ?
+			       VERDICT_SERVE : VERDICT_WAIT;
 		*why = "forked, and held by the partner's branch";
 		return VERDICT_REFUSE;
 	case PEER_NEEDS_SEED:
@@ -435,6 +435,13 @@ static void dispatch(struct step *s)
 		break;
 	case EV_CUT_DONE:
 		gate_cut_done(s);
+		break;
+	case EV_NEEDS_SEED:
+		if (p->state == PEER_PULLING || p->state == PEER_REPLICA) {
+			p->may_write = false;
+			step_move(s, PEER_NEEDS_SEED);
+			step_act(s, ACT_SEED);
+		}
 		break;
 	case EV_SEED_START:
 		if (p->state == PEER_NEEDS_SEED)

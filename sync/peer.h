@@ -94,6 +94,7 @@ struct peer_facts {
 	uint64_t counter;
 	enum mark_kind mark;		/* last one asked for; LONE if none */
 	struct position partner_known;	/* last ack remembered on disk */
+	bool replayed;			/* shows all it may have shown before */
 	bool busy;			/* sessions, deliveries, queued writes */
 	bool wanted;			/* somebody waits for an answer */
 	bool retried;			/* an attempt to connect failed since */
@@ -119,6 +120,7 @@ enum peer_event_kind {
 	EV_FORK_FACTS,		/* wrote, changes, known: own tail */
 	EV_FORKINFO,		/* the same of the partner */
 	EV_CUT_DONE,		/* result, random */
+	EV_NEEDS_SEED,		/* this copy cannot follow by records */
 	EV_SEED_START, EV_SEEDED,	/* result, random */
 	EV_HANDOVER_CHECKED,	/* result 0: values equal */
 	EV_RESIGN,		/* the partner's process: seq of its end */

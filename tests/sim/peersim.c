@@ -189,6 +189,7 @@ static struct peer_facts facts(struct node *x)
 		.partner_known = pos_at(x, x->known < x->end ? x->known : x->end),
 		.wanted = x->wanted, .writing = x->writing,
 		.busy = x->wanted || x->writing, .retried = x->retried,
+		.replayed = true,
 	};
 }
 

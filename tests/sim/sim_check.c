@@ -239,7 +239,8 @@ void sim_check_look(struct sim *s, unsigned account, struct account *a,
 	struct ccache *c = &acc->clients[client];
 	void *args[2] = {s, acc};
 	struct mailbox *m = NULL;
-	bool whole = !acc->tainted && !acc->forked;
+	/* Those marked (l) hold along one line of holders only. */
+	bool whole = !acc->tainted && !acc->forked && s->rule_kept;
 
 	account_mailboxes(a, look_box, args);
 	if (c->valid)

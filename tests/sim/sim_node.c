@@ -707,6 +707,10 @@ void sim_node_wipe(struct snode *n)
 	node_dies(n);
 	sim_check_destroyed(n->s, n);
 	new_disks(n);
+	/* Whoever replaces a disk sets the clock, or the join is refused. */
+	simclock_jump(&n->clock, (int64_t)(
+		clock_real(&n->s->n[1 - n->i].clock.clock) -
+		clock_real(&n->clock.clock)));
 	n->identity = (struct node_identity){.node_id = n->identity.node_id};
 	n->rng.rng.bytes(&n->rng.rng, n->identity.incarnation.b, 16);
 	n->wiped = true;
