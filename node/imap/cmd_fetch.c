@@ -9,11 +9,13 @@ struct reading {
 
 static void fetch_end(struct imap *im, bool expunged)
 {
-	if (expunged)
+	if (expunged) {
+		im->answered_modseq = 0;
 		imap_reply(im, "NO", "EXPUNGEISSUED",
 			   "Some of the requested messages no longer exist.");
-	else
+	} else {
 		imap_reply(im, "OK", NULL, "Fetch completed.");
+	}
 }
 
 static void begin(struct imap *im, struct reading *r)
@@ -21,22 +23,24 @@ static void begin(struct imap *im, struct reading *r)
 	imap_fetch_start(im, &r->f, r->msgs, fetch_end);
 }
 
-/* \Seen is set before the answers, so that they show it. */
+/*
+ * \Seen is set before the answers, and they show the new flags: one FETCH for
+ * a message, as clients (curl) expect.
+ */
 static void seen(struct imap *im, struct write *w, int result,
 		 const struct err *e)
 {
 	struct reading *r = im->cmd_data;
 
-	(void)w;
 	im->cmd_data = NULL;
 	/* Without \Seen the messages can still be read; a session that may
 	 * not write now says so once. */
 	if (result < 0)
 		imap_untagged(im, "NO %s", e->client[0] ? e->client :
 			      err_client_text(result));
-	imap_tell(im, false);
-	if (im->state != IMAP_ENDED)
-		begin(im, r);
+	else
+		im->answered_modseq = w->modseq;
+	begin(im, r);
 }
 
 static struct imap_write *seen_write(struct imap *im, const struct reading *r)

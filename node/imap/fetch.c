@@ -86,7 +86,6 @@ static int need_body(struct imap *im, struct fetching *g, uint32_t rec,
 	if (r < 0)
 		return r;
 	g->has_body = true;
-	im->n.body_count++;
 	return 0;
 }
 
@@ -160,6 +159,10 @@ static void put_items(struct imap *im, struct fetching *g)
 	uint32_t items = g->f->items;
 	struct buf *out = imap_out(im);
 
+	if (im->answered_modseq && r->modseq > im->view.told_modseq)
+		items |= IMAP_FETCH_FLAGS |
+			 (im->condstore ? IMAP_FETCH_MODSEQ : 0) |
+			 (im->qresync ? IMAP_FETCH_UID : 0);
 	if (items & IMAP_FETCH_UID) {
 		item(im, g, "UID ");
 		buf_u64(out, r->uid);
@@ -228,7 +231,13 @@ static int section_octets(struct imap *im, struct fetching *g,
 		break;
 	default:
 		*out = whole;
-		im->n.body_bytes += out->n;
+		if (s->section.kind == MIME_SECTION_HEADER) {
+			im->n.hdr_count++;
+			im->n.hdr_bytes += out->n;
+		} else {
+			im->n.body_count++;
+			im->n.body_bytes += out->n;
+		}
 	}
 	return 0;
 }
@@ -344,6 +353,8 @@ static bool fetch_step(struct imap *im)
 		IMAP_STEP_MESSAGES : IMAP_STEP_MESSAGES * 16;
 
 	imap_walk_turn(&g->walk);
+	if (!g->open)
+		imap_tell_keywords(im, false);
 	while (g->open || imap_walk_next(&g->walk)) {
 		switch (answer(im, g)) {
 		case ANSWER_DONE:
@@ -356,10 +367,12 @@ static bool fetch_step(struct imap *im)
 		if (imap_out_full(im) || --budget == 0)
 			return false;
 	}
-	if (g->failed.code)
+	if (g->failed.code) {
+		im->answered_modseq = 0;
 		imap_reply_no(im, &g->failed, "UNAVAILABLE");
-	else
-		g->end(im, g->expunged);
+		return true;
+	}
+	g->end(im, g->expunged);
 	return true;
 }
 

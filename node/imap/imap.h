@@ -122,6 +122,7 @@ struct imap {
 	bool waiting;			/* for a write or a repair */
 	uint64_t silent_modseq;		/* STORE.SILENT: this one is known */
 	bool silent_with_modseq;
+	uint64_t answered_modseq;	/* \Seen by FETCH: its answers show it */
 
 	struct imap_append *append;
 	bool idling;

@@ -187,6 +187,7 @@ static void command_over(struct imap *im)
 	im->uid = false;
 	im->waiting = false;
 	im->silent_modseq = 0;
+	im->answered_modseq = 0;
 	arena_free(im->arena);
 	im->arena = NULL;
 }

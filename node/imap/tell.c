@@ -127,6 +127,8 @@ static void tell_changed(void *arg, uint32_t seq, uint32_t rec)
 	bool silent = im->silent_modseq && r->modseq == im->silent_modseq;
 
 	end_vanished(t);
+	if (im->answered_modseq && r->modseq == im->answered_modseq)
+		return;
 	if (silent && !im->condstore && !im->silent_with_modseq)
 		return;
 	imap_tell_keywords(im, false);

@@ -193,7 +193,7 @@ def contents(node, user, password, mailbox='INBOX'):
         head = part[0].decode()
         uid = int(head.split('UID ', 1)[1].split()[0].rstrip(')'))
         modseq = int(head.split('MODSEQ (', 1)[1].split(')')[0])
-        flags = frozenset(head.split('FLAGS (', 1)[1].split(')')[0].split())
+        flags = frozenset(head.split('FLAGS (', 1)[1].split(')')[0].split()) - {'\\Recent'}   # a session's own
         value = part[1].decode().split(':', 1)[1].strip() if b':' in part[1] else ''
         out[uid] = (value.strip('<>').split('@')[0], flags, modseq)
     c.logout()
