@@ -54,6 +54,8 @@ struct account {
 	struct list touched;		/* in store.touched: waits for a batch */
 	bool resetting;			/* a RESET is on its way */
 	bool replayed;			/* named by the journal since the mark */
+	const struct position *cut_at;	/* a RESET after the mark cut the log here */
+	bool cut_loaded;		/* and the log was opened so */
 	uint64_t snap_number;		/* greatest file snap.N ever written */
 	uint64_t snap_kept;		/* the last one that is durable */
 	uint64_t snap_seq;		/* position of the last durable one */

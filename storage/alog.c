@@ -203,8 +203,34 @@ static int load(struct alog *l, struct found *f, const struct alog_end *end,
 	return 0;
 }
 
-int alog_open(const struct alog_opts *o, const struct alog_end *end,
-	      struct alog **out, struct err *e)
+/* Whatever is whole, from the first on. */
+static int load_some(struct alog *l, struct found *f, struct err *e)
+{
+	struct err why = ERR_NONE;
+	size_t n = 0;
+	int r = 0;
+
+	if (f->n)
+		qsort(f->items, f->n, sizeof(*f->items), by_number);
+	while (n < f->n && (n == 0 || f->items[n] == f->items[n - 1] + 1)) {
+		r = load_segment(l, f->items[n], &why);
+		if (r < 0)
+			break;
+		n++;
+	}
+	for (size_t i = f->n; i > n; i--) {
+		r = remove_segment(l, f->items[i - 1]);
+		if (r < 0)
+			return err_set(e, r, "%s: cut: %s", l->dir,
+				       err_name(r));
+	}
+	l->next_segment = n ? f->items[n - 1] + 1 : 1;
+	return 0;
+}
+
+static int open_log(const struct alog_opts *o, const struct alog_end *end,
+		    const struct position *pos, struct alog **out,
+		    struct err *e)
 {
 	struct alog *l = NEW(struct alog);
 	struct found f = {0};
@@ -221,8 +247,10 @@ int alog_open(const struct alog_opts *o, const struct alog_end *end,
 	r = o->fs->ops->list(o->fs, o->dir, found_add, &f);
 	if (r < 0)
 		err_set(e, r, "%s: %s", o->dir, err_name(r));
-	else
+	else if (!pos)
 		r = load(l, &f, end, o->cut, e);
+	else if ((r = load_some(l, &f, e)) == 0)
+		r = alog_cut(l, *pos, e);
 	free(f.items);
 	if (r < 0) {
 		alog_free(l);
@@ -230,6 +258,18 @@ int alog_open(const struct alog_opts *o, const struct alog_end *end,
 	}
 	*out = l;
 	return 0;
+}
+
+int alog_open(const struct alog_opts *o, const struct alog_end *end,
+	      struct alog **out, struct err *e)
+{
+	return open_log(o, end, NULL, out, e);
+}
+
+int alog_open_cut(const struct alog_opts *o, const struct alog_end *end,
+		  struct position pos, struct alog **out, struct err *e)
+{
+	return open_log(o, end, &pos, out, e);
 }
 
 void alog_free(struct alog *l)
@@ -421,6 +461,11 @@ int alog_cut(struct alog *l, struct position pos, struct err *e)
 
 	if (pos.seq >= l->pos.seq)
 		return 0;
+	if (l->n_segments == 0) {
+		/* Nothing is left of it: only its beginning can be meant. */
+		l->pos = pos;
+		return 0;
+	}
 	r = alog_locate(l, pos.seq, &at, &offset, e);
 	if (r < 0)
 		return r;

@@ -56,6 +56,12 @@ struct alog_opts {
  */
 int alog_open(const struct alog_opts *o, const struct alog_end *end,
 	      struct alog **out, struct err *e);
+/*
+ * As alog_open() for a log that was cut below `end` since, wholly or in part,
+ * and perhaps written again: what lies beyond `pos` is dropped unread.
+ */
+int alog_open_cut(const struct alog_opts *o, const struct alog_end *end,
+		  struct position pos, struct alog **out, struct err *e);
 void alog_free(struct alog *l);		/* no I/O but close; NULL is fine */
 
 /* The next frame (crc 0) and the position after it.  In memory only. */

@@ -125,6 +125,14 @@ static bool refill_one(void *arg, struct slice bytes, struct position pos)
 	struct frame f;
 
 	frame_get(bytes, &f, NULL);
+	if (f.chain != frame_chain(pair_slice(a->store), a->id, a->end.chain,
+				   &f)) {
+		x->result = err_set(x->e, E_CORRUPT, "%s: frame %" PRIu64
+				    " does not continue the log", a->root,
+				    f.seq);
+		arena_free(arena);
+		return false;
+	}
 	x->result = record_decode(f.payload, arena, &rec, x->e);
 	if (x->result == 0) {
 		bodies.n = record_inline_bodies(&rec);
@@ -182,6 +190,63 @@ static int load_state(struct account *a, const struct snapfile *f,
 	return 0;
 }
 
+/* Frames beyond the state's position wait again. */
+static int refill(struct account *a, struct err *e)
+{
+	struct refill x = {a, e, 0};
+	int r = alog_read(a->log, a->published.seq, refill_one, &x, e);
+
+	return r < 0 ? r : x.result;
+}
+
+static void forget_pending(struct account *a)
+{
+	while (!list_empty(&a->pending)) {
+		struct pending_frame *p = CONTAINER_OF(a->pending.next,
+						       struct pending_frame,
+						       node);
+
+		list_remove(&p->node);
+		account_pending_free(p);
+	}
+	a->n_spilled = 0;
+}
+
+static int read_log(struct account *a, struct alog_opts *lo,
+		    const struct alog_end *end, struct err *e)
+{
+	struct err why = ERR_NONE;
+	int r;
+
+	a->durable = a->end = a->published;
+	a->head = head_new(a->state);
+	r = alog_open(lo, end, &a->log, &why);
+	if (r == 0)
+		r = refill(a, &why);
+	if (r == 0 && !position_eq(a->end, end->pos))
+		r = err_set(&why, E_CORRUPT, "%s does not end where its "
+			    "snapshot says", lo->dir);
+	/* A RESET since the mark dropped frames that the mark counts, and what
+	 * came after it may stand in their place. */
+	if (r == E_CORRUPT && a->cut_at && a->cut_at->seq < end->pos.seq &&
+	    a->cut_at->seq >= a->published.seq) {
+		alog_free(a->log);
+		a->log = NULL;
+		forget_pending(a);
+		head_free(a->head);
+		a->durable = a->end = a->published;
+		a->head = head_new(a->state);
+		a->cut_loaded = true;
+		why = ERR_NONE;
+		r = alog_open_cut(lo, end, *a->cut_at, &a->log, &why);
+		if (r == 0)
+			r = refill(a, &why);
+	}
+	if (r < 0)
+		*e = why;
+	return r;
+}
+
 int account_read_tree(struct account *a, bool fresh, struct err *e)
 {
 	struct store *s = a->store;
@@ -189,7 +254,6 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 	struct alog_opts lo = {s->fs, log, a->id, pair_slice(s), s->o.node,
 			       a->replayed || fresh, s->o.log_segment};
 	struct state_opts so = state_opts_of(a);
-	struct refill x = {a, e, 0};
 	struct snapfile f = {0};
 	struct buf b;
 	int r;
@@ -220,14 +284,8 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 	buf_fini(&b);
 	if (r < 0)
 		return r;
-	a->published = a->durable = a->end = f.pos;
-	a->head = head_new(a->state);
-	r = alog_open(&lo, &f.end, &a->log, e);
-	if (r == 0 && f.end.pos.seq > f.pos.seq) {
-		r = alog_read(a->log, f.pos.seq, refill_one, &x, e);
-		if (r == 0)
-			r = x.result;
-	}
+	a->published = f.pos;
+	r = read_log(a, &lo, &f.end, e);
 	if (r == 0 && a->partner_acked.seq)
 		head_acked(a->head, a->partner_acked.seq);
 	if (r == 0 && a->replaying && a->published.seq >= a->unclean_until &&
@@ -240,14 +298,7 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 
 void account_forget_tree(struct account *a)
 {
-	while (!list_empty(&a->pending)) {
-		struct pending_frame *p = CONTAINER_OF(a->pending.next,
-						       struct pending_frame,
-						       node);
-
-		list_remove(&p->node);
-		account_pending_free(p);
-	}
+	forget_pending(a);
 	list_remove(&a->touched);
 	list_remove(&a->acks);
 	alog_free(a->log);
@@ -278,7 +329,8 @@ void account_drop(struct account *a)
 }
 
 int account_load(struct store *s, const struct account_root *root, bool fresh,
-		 struct account **out, struct err *e)
+		 const struct position *cut_at, struct account **out,
+		 struct err *e)
 {
 	struct account *a = NEW(struct account);
 	struct ckmark_lone *lone = map_get(s->lone, id_slice(&root->id));
@@ -289,6 +341,7 @@ int account_load(struct store *s, const struct account_root *root, bool fresh,
 	a->name = xstrdup(root->name);
 	a->root = xstrdup(root->root);
 	a->replayed = s->recovering;
+	a->cut_at = cut_at;
 	a->has_stages = true;	/* of an earlier life, perhaps */
 	list_init(&a->pending);
 	list_init(&a->watches);
@@ -301,6 +354,7 @@ int account_load(struct store *s, const struct account_root *root, bool fresh,
 		a->mark_partner = lone->partner;
 	}
 	r = account_read_tree(a, fresh, e);
+	a->cut_at = NULL;
 	if (r < 0) {
 		account_drop(a);
 		return r;
@@ -398,7 +452,7 @@ int store_account_open(struct store *s, struct id128 id, const char *name,
 	if (r < 0)
 		return r;
 	fresh = !account_root_has_log(s->fs, known.root);
-	return account_load(s, &known, fresh, out, e);
+	return account_load(s, &known, fresh, NULL, out, e);
 }
 
 struct account *store_account(struct store *s, struct id128 id)

@@ -151,7 +151,8 @@ void store_put_acked(struct store *s);
 /* Reads the newest snapshot that counts and the log behind it.  fresh: it may
  * have neither (its first frame is in the journal, or it is being made). */
 int account_load(struct store *s, const struct account_root *root, bool fresh,
-		 struct account **out, struct err *e);
+		 const struct position *cut_at, struct account **out,
+		 struct err *e);
 void account_drop(struct account *a);	/* frees, no I/O; not in the map */
 char *account_dir(const struct account *a, const char *below);
 /* State, log and head as a (new) tree has them. */

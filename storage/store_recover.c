@@ -14,9 +14,16 @@ struct replaced {
 	uint64_t token;
 };
 
+/* The lowest position that a RESET cut an account's log to. */
+struct cut {
+	uint64_t ordinal;
+	struct position pos;
+};
+
 struct replay {
 	struct store *s;
 	struct map *replaced;		/* id → replaced */
+	struct map *cuts;		/* id → cut */
 	uint64_t ordinal;		/* of the entry, over all batches */
 	struct arena *arena;
 	struct err *e;
@@ -39,6 +46,20 @@ static int broken(struct replay *x, const struct journal_entry *en)
 
 /* --- first pass -------------------------------------------------------------- */
 
+static void note_cut(struct replay *x, const struct reset_entry *reset)
+{
+	struct cut *c = map_get(x->cuts, id_slice(&reset->account));
+
+	if (!c) {
+		c = NEW(struct cut);
+		map_put(x->cuts, id_slice(&reset->account), c);
+	} else if (c->pos.seq < reset->pos.seq) {
+		return;
+	}
+	c->ordinal = x->ordinal;
+	c->pos = reset->pos;
+}
+
 static int find_replaced(void *arg, const struct journal_entry *en)
 {
 	struct replay *x = arg;
@@ -52,8 +73,10 @@ static int find_replaced(void *arg, const struct journal_entry *en)
 		return 0;
 	if (!reset_entry_get(en->data, &reset))
 		return broken(x, en);
-	if (reset.kind != RESET_REPLACED)
+	if (reset.kind == RESET_CUT) {
+		note_cut(x, &reset);
 		return 0;
+	}
 	r = map_get(x->replaced, id_slice(&reset.account));
 	if (!r) {
 		r = NEW(struct replaced);
@@ -73,6 +96,7 @@ static int account_of(struct replay *x, struct id128 id, bool fresh,
 	struct store *s = x->s;
 	struct account *a = store_account(s, id);
 	struct replaced *rep = map_get(x->replaced, id_slice(&id));
+	struct cut *cut = map_get(x->cuts, id_slice(&id));
 	struct account_root root;
 	int r;
 
@@ -91,7 +115,8 @@ static int account_of(struct replay *x, struct id128 id, bool fresh,
 	if (r == 0 && rep)
 		r = store_seed_finish(s, root.root, rep->token, x->e);
 	if (r == 0)
-		r = account_load(s, &root, fresh, out, x->e);
+		r = account_load(s, &root, fresh, cut ? &cut->pos : NULL, out,
+				 x->e);
 	if (r < 0)
 		err_prefix(x->e, "account '%s'", root.name);
 	return r;
@@ -197,11 +222,25 @@ static int redo_journals(struct replay *x, const struct journal_entry *en)
 	return 0;
 }
 
+/* Then the account may have nothing on disk yet; marks and positions stand
+ * behind its first frame, or behind a mark. */
+static bool is_first_frame(const struct journal_entry *en)
+{
+	struct frame f;
+
+	if (en->type != JOURNAL_FRAME)
+		return en->type != JOURNAL_RESET;
+	return en->data.n > 24 &&
+	       frame_get(slice_sub(en->data, 24, en->data.n), &f, NULL) > 0 &&
+	       f.seq == 1;
+}
+
 static int redo(void *arg, const struct journal_entry *en)
 {
 	struct replay *x = arg;
 	struct id128 id = id_at(en->data);
 	struct replaced *rep;
+	struct cut *cut;
 	struct account *a;
 	int r;
 
@@ -213,6 +252,12 @@ static int redo(void *arg, const struct journal_entry *en)
 	rep = map_get(x->replaced, id_slice(&id));
 	if (rep && x->ordinal < rep->ordinal)
 		return 0;
+	r = account_of(x, id, is_first_frame(en), &a);
+	if (r < 0)
+		return r;
+	cut = map_get(x->cuts, id_slice(&id));
+	if (a->cut_loaded && cut && x->ordinal < cut->ordinal)
+		return 0;	/* dropped by that RESET, and gone already */
 	switch (en->type) {
 	case JOURNAL_FRAME:
 		return redo_frame(x, en);
@@ -221,8 +266,7 @@ static int redo(void *arg, const struct journal_entry *en)
 	case JOURNAL_ACKED:
 		return redo_acked(x, en);
 	case JOURNAL_RESET:
-		r = account_of(x, id, false, &a);
-		return r < 0 ? r : store_reset_replay(x->s, a, en, x->e);
+		return store_reset_replay(x->s, a, en, x->e);
 	}
 	return err_set(x->e, E_VERSION, "batch %" PRIu64 " holds an entry of "
 		       "type %u: written by a newer version", en->batch,
@@ -280,7 +324,7 @@ static int walk(struct store *s, struct replay *x)
 
 int store_replay(struct store *s, struct err *e)
 {
-	struct replay x = {.s = s, .replaced = map_new(),
+	struct replay x = {.s = s, .replaced = map_new(), .cuts = map_new(),
 			   .arena = arena_new(65536), .e = e};
 	struct slice key;
 	void *value;
@@ -292,6 +336,9 @@ int store_replay(struct store *s, struct err *e)
 	for (size_t i = 0; map_each(x.replaced, &i, &key, &value);)
 		free(value);
 	map_free(x.replaced);
+	for (size_t i = 0; map_each(x.cuts, &i, &key, &value);)
+		free(value);
+	map_free(x.cuts);
 	arena_free(x.arena);
 	if (r < 0)
 		return r;

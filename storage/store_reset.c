@@ -74,14 +74,16 @@ static void forget_mark(struct store *s, struct account *a)
 
 /* --- cut ------------------------------------------------------------------------ */
 
-/* The dropped frames with their bodies, as journal entries, in orphans/: for
- * `pair orphans`.  Written again by a replay, with the same name. */
+/* The dropped frames with their bodies in orphans/, durably: the log loses
+ * them at once, below the mark too.  Written again by a replay, with the same
+ * name, as long as the log has them. */
 static int save_tail(struct account *a, uint64_t seq, struct err *e)
 {
 	struct fsio *fs = a->store->fs;
 	AUTO_FREE char *path = xprintf("%s/.duet/orphans/tail.%" PRIu64
 				       ".%016" PRIx64, a->root, seq + 1,
 				       a->end.chain);
+	AUTO_FREE char *dir = account_dir(a, "orphans");
 	uint64_t at = 0;
 	int fd = fs->ops->open(fs, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	int r = fd < 0 ? fd : 0;
@@ -105,8 +107,12 @@ static int save_tail(struct account *a, uint64_t seq, struct err *e)
 		at += b.n;
 		buf_fini(&b);
 	}
+	if (r == 0)
+		r = fs->ops->fsync(fs, fd);
 	if (fd >= 0)
 		fs->ops->close(fs, fd);
+	if (r == 0)
+		r = fs->ops->fsync_dir(fs, dir);
 	return r < 0 ? err_set(e, r, "%s: %s", path, err_name(r)) : 0;
 }
 
@@ -418,27 +424,40 @@ static int sync_parents(struct fsio *fs, const char *root, const char *below)
 }
 
 /*
- * a and b change places.  Without RENAME_EXCHANGE in three steps (a → a.old,
- * b → a, a.old → b), any of which may have been done before.
+ * NAME below root, and below the seed's tree, change places.  Without
+ * RENAME_EXCHANGE in three steps (NAME -> NAME.old, new -> NAME, NAME.old ->
+ * the seed's tree), any of which may have been done before; each is durable
+ * before the next, or a tree could be lost between two names.
  */
-static int swap_dirs(struct fsio *fs, const char *a, const char *b, bool done)
+static int swap_dirs(struct fsio *fs, const char *root, const char *below,
+		     const char *name, bool done)
 {
+	AUTO_FREE char *a = xprintf("%s%s/%s", root, below, name);
+	AUTO_FREE char *b = xprintf("%s/.duet/seed.tmp%s/%s", root, below,
+				    name);
 	AUTO_FREE char *old = xprintf("%s.old", a);
 	bool halfway = fsio_exists(fs, old);
 	int r = 0;
 
 	if (!done && !halfway) {
 		r = fs->ops->exchange(fs, a, b);
+		if (r == 0)
+			return sync_parents(fs, root, below);
 		if (r != -EINVAL && r != -ENOSYS && r != -EOPNOTSUPP)
 			return r;
 		r = fs->ops->rename(fs, a, old);
 		halfway = true;
 	}
-	if (r == 0 && halfway && !fsio_exists(fs, a))
+	if (r == 0 && halfway)
+		r = sync_parents(fs, root, below);
+	if (r == 0 && halfway && !fsio_exists(fs, a)) {
 		r = fs->ops->rename(fs, b, a);
+		if (r == 0)
+			r = sync_parents(fs, root, below);
+	}
 	if (r == 0 && halfway && !fsio_exists(fs, b))
 		r = fs->ops->rename(fs, old, b);
-	return r;
+	return r < 0 ? r : sync_parents(fs, root, below);
 }
 
 static int exchange(struct fsio *fs, const char *root, uint64_t token)
@@ -446,28 +465,23 @@ static int exchange(struct fsio *fs, const char *root, uint64_t token)
 	AUTO_FREE char *mail = xprintf("%s/mailboxes", root);
 	AUTO_FREE char *state = xprintf("%s/.duet/state", root);
 	AUTO_FREE char *tree = xprintf("%s/.duet/seed.tmp", root);
-	AUTO_FREE char *new_mail = xprintf("%s/mailboxes", tree);
-	AUTO_FREE char *new_state = xprintf("%s/.duet/state", tree);
 	AUTO_FREE char *orphan = xprintf("%s/.duet/orphans/seed.%016" PRIx64,
 					 root, token);
 	AUTO_FREE char *orphans = xprintf("%s/.duet/orphans", root);
 	AUTO_FREE char *duet = xprintf("%s/.duet", root);
 	AUTO_FREE char *mark = xprintf("%s/" SEED_MARK, mail);
-	bool there = fsio_exists(fs, tree);
-	int r = 0;
+	int r;
 
-	if (there)
-		r = swap_dirs(fs, mail, new_mail, has_seed_mark(fs, mail, token) ||
-			      has_token(fs, state, token));
+	if (!fsio_exists(fs, tree))
+		return 0;
 	/* First all of the mail, then the state, which says that it is done. */
-	if (r == 0 && there)
-		r = sync_parents(fs, root, "");
-	if (r == 0 && there)
-		r = swap_dirs(fs, state, new_state,
+	r = swap_dirs(fs, root, "", "mailboxes",
+		      has_seed_mark(fs, mail, token) ||
 			      has_token(fs, state, token));
-	if (r == 0 && there)
-		r = sync_parents(fs, root, "/.duet");
-	if (r < 0 || !there)
+	if (r == 0)
+		r = swap_dirs(fs, root, "/.duet", "state",
+			      has_token(fs, state, token));
+	if (r < 0)
 		return r;
 	fs->ops->unlink(fs, mark);
 	r = fs->ops->rename(fs, tree, orphan);

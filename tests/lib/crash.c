@@ -53,7 +53,9 @@ static void judge_log(struct judge *j, unsigned i, struct account *a)
 	claim(j, end <= x->accepted || x->cut_to != UINT64_MAX,
 	      "%s ends at %" PRIu64 ", only %" PRIu64 " were accepted",
 	      x->name, end, x->accepted);
-	for (uint64_t seq = 1; seq <= end && seq < RIG_SEQS; seq++) {
+	/* A seeded log begins at the seed. */
+	for (uint64_t seq = x->replaced ? alog_floor(a->log) + 1 : 1;
+	     seq <= end && seq < RIG_SEQS; seq++) {
 		struct position is;
 		int r = store_position_at(j->g->store, a, seq, &is);
 

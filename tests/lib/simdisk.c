@@ -46,7 +46,9 @@ int sim_enter(struct simdisk *d, unsigned call, const char *path)
 		return -EIO;
 	if (call & (SIM_CHANGES | SIM_SYNCS)) {
 		d->calls++;
-		if (d->crash_at == d->calls && !d->crash_after) {
+		/* A call that failed had no "after". */
+		if (d->crash_at != 0 && d->calls >= d->crash_at &&
+		    (!d->crash_after || d->calls > d->crash_at)) {
 			d->dead = true;
 			return -EIO;
 		}

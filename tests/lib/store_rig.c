@@ -110,8 +110,10 @@ static void on_space(void *arg)
 
 int rig_open(struct rig *g, struct err *e)
 {
-	int r = store_open(&g->opts, &g->store, e);
+	int r;
 
+	g->failed = false;
+	r = store_open(&g->opts, &g->store, e);
 	if (r < 0) {
 		g->store = NULL;
 		return r;

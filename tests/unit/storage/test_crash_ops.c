@@ -1,0 +1,123 @@
+/* Crashes at every call: what commands do to messages and mailboxes. */
+
+#include "tests/lib/cu.h"
+
+#include "tests/lib/crash.h"
+
+#define TEXT "Subject: x\r\n\r\nbody\r\n"
+
+static void enumerate(const char *name, void (*run)(struct rig *))
+{
+	struct crash_scenario s = {name, run, 0, 0};
+	struct crash_result r;
+
+	cu_timeout(300);
+	crash_enumerate(&s, &r);
+	printf("%s: %ju calls, %ju crashes\n", name, (uintmax_t)r.points,
+	       (uintmax_t)r.crashes);
+	CU_CLAIM(r.points > 5 && r.crashes > 50, "nothing was tried");
+	CU_EQ_INT(r.failures, 0);
+}
+
+static void all(struct rig *g)
+{
+	rig_turn(g);
+	rig_publish_all(g);
+}
+
+/* Two messages, checkpointed. */
+static void start(struct rig *g)
+{
+	struct err e = ERR_NONE;
+
+	rig_open(g, &e);
+	rig_epoch(g, 0);
+	all(g);
+	rig_add(g, 0, "INBOX", TEXT "1\r\n");
+	rig_add(g, 0, "INBOX", TEXT "2\r\n");
+	all(g);
+	rig_checkpoint(g);
+	rig_turn(g);
+}
+
+static void run_expunge(struct rig *g)
+{
+	start(g);
+	rig_flags(g, 0, "INBOX", 1, MSG_DELETED);
+	all(g);
+	rig_expunge(g, 0, "INBOX", 1);
+	all(g);
+	rig_checkpoint(g);
+	rig_turn(g);
+}
+
+static void run_move(struct rig *g)
+{
+	start(g);
+	rig_create(g, 0, "Archive");
+	all(g);
+	rig_copy(g, 0, "INBOX", 1, "Archive", false);
+	all(g);
+	rig_copy(g, 0, "INBOX", 2, "Archive", true);
+	all(g);
+	rig_checkpoint(g);
+	rig_turn(g);
+}
+
+static void run_rename_chain(struct rig *g)
+{
+	start(g);
+	rig_create(g, 0, "A");
+	rig_create(g, 0, "B");
+	all(g);
+	rig_copy(g, 0, "INBOX", 1, "A", false);
+	all(g);
+	rig_rename(g, 0, "A", "C");
+	rig_rename(g, 0, "B", "A");
+	rig_rename(g, 0, "A", "B");	/* the one now named C */
+	all(g);
+	rig_add(g, 0, "A", TEXT "3\r\n");
+	all(g);
+	rig_checkpoint(g);
+	rig_turn(g);
+}
+
+static void run_delete(struct rig *g)
+{
+	start(g);
+	rig_create(g, 0, "Work");
+	all(g);
+	rig_copy(g, 0, "INBOX", 2, "Work", true);
+	all(g);
+	rig_delete(g, 0, "Work", "Work");
+	all(g);
+	rig_checkpoint(g);
+	rig_turn(g);
+}
+
+static void run_large(struct rig *g)
+{
+	struct err e = ERR_NONE;
+
+	rig_open(g, &e);
+	rig_epoch(g, 0);
+	all(g);
+	rig_add_large(g, 0, "INBOX", 9000);
+	rig_turn(g);
+	rig_checkpoint(g);	/* before it is published */
+	rig_turn(g);
+	rig_publish_all(g);
+	rig_add_large(g, 0, "INBOX", 9000);	/* the same octets */
+	all(g);
+	rig_checkpoint(g);
+	rig_turn(g);
+}
+
+static void expunge(void) { enumerate("expunge", run_expunge); }
+static void move(void) { enumerate("move", run_move); }
+static void rename_chain(void) { enumerate("rename chain", run_rename_chain); }
+static void delete(void) { enumerate("delete", run_delete); }
+static void large(void) { enumerate("large", run_large); }
+
+CU_TESTS(CU_CASE(expunge), CU_CASE(move), CU_CASE(rename_chain),
+	 CU_CASE(delete), CU_CASE(large))
