@@ -405,6 +405,19 @@ static void take_op(struct reader *r, const pb_op *m, struct op *o)
 	}
 }
 
+/* An op that a later version has made longer means more than we understand. */
+static void check_whole(struct reader *r, const pb_op *m)
+{
+	/* All members of the union are pointers to messages. */
+	const ProtobufCMessage *sub = &m->noop->base;
+
+	if ((m->base.n_unknown_fields || sub->n_unknown_fields) &&
+	    !m->ignorable && !r->result)
+		r->result = err_set(r->e, E_VERSION,
+				    "record: op %u has fields that are not "
+				    "known here", (unsigned)m->op_case);
+}
+
 /* A field that this version has no name for: kept as it came. */
 static void take_unknown(struct reader *r, const pb_op *m, struct op *o)
 {
@@ -412,7 +425,7 @@ static void take_unknown(struct reader *r, const pb_op *m, struct op *o)
 	size_t head = 0;
 
 	o->ignorable = m->ignorable;
-	if (m->base.n_unknown_fields != 1 ||
+	if (m->base.n_unknown_fields != 1 || u->tag < OP_EPOCH_BEGIN ||
 	    u->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED) {
 		bad(r, "an op that is empty or no message");
 		return;
@@ -473,6 +486,8 @@ int record_decode(struct slice payload, struct arena *a, struct record *out,
 			take_unknown(&r, m->ops[i], &rec.ops[i]);
 		else
 			take_op(&r, m->ops[i], &rec.ops[i]);
+		if (m->ops[i]->op_case != DUET__RECORD__OP__OP__NOT_SET)
+			check_whole(&r, m->ops[i]);
 	}
 	if (r.result)
 		return r.result;

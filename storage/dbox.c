@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define FILE_HEADER "2 M1e C00000000\n"
+#define FILE_HEADER "2 M1e C00000001\n"
 #define FILE_HEADER_MAX 128u
 #define MSG_HEADER_SIZE 30u
 #define META_MAGIC "\n\001\003\n"

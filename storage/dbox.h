@@ -4,11 +4,14 @@
 /*
  * Message files in dbox version 2, as Dovecot's sdbox writes and reads them:
  *
- *   "2 M1e C00000000\n"                       file header; 1e = 30, next line
+ *   "2 M1e C00000001\n"                       file header; 1e = 30, next line
  *   01 02 'N' ' ' 8×' ' ' ' SIZE16 '\n'       message header, size in hex
  *   octets of the message                     CRLF line ends
  *   "\n" 01 03 "\n"                           metadata, hex values:
  *   "R…\n" received   "V…\n" octets with CRLF   "G…\n" GUID = EMAILID   "\n"
+ *
+ * Dovecot 2.3 reads a copy of such a tree after `doveadm force-resync '*'` with
+ * the same UIDs, GUIDs, dates and sizes; `doveadm dump -t dbox` shows one file.
  *
  * A staged body (.duet/tmp/s.HASHHEX) is such a file without its metadata;
  * they are added when a record names it.  One of plain octets is taken too.

@@ -1,6 +1,7 @@
 #include "storage/dbox.h"
 #include "tests/unit/storage/fold_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 static struct rig rig;
@@ -17,7 +18,7 @@ static void a_message_file_is_dbox_version_2(void)
 	CU_EQ_INT(fsio_read_file(rig.sys.fs,
 				 "/a/mailboxes/INBOX/dbox-Mails/u.1", 4096,
 				 &b), 0);
-	CU_EQ_TEXT(slice_sub(buf_all(&b), 0, 16), "2 M1e C00000000\n");
+	CU_EQ_TEXT(slice_sub(buf_all(&b), 0, 16), "2 M1e C00000001\n");
 	CU_EQ_TEXT(slice_sub(buf_all(&b), 16, 46),
 		   "\001\002N          0000000000000019\n");
 	CU_EQ_TEXT(slice_sub(buf_all(&b), 46, 71),
@@ -173,6 +174,27 @@ static void a_file_the_log_does_not_know_goes_to_orphans(void)
 	rig_fini(&rig);
 }
 
+static void where_links_end_a_copy_is_made(void)
+{
+	struct fsio_stat a, b;
+
+	rig_init(&rig, 7);
+	rig_begin(&rig, 0, 0);
+	rig_deliver(&rig, "INBOX", "x");
+	simdisk_fail(rig.disk, SIM_LINK, NULL, 1, 1, EMLINK);
+	rig_copy(&rig, WRITE_COPY, "INBOX", "INBOX", 1, 1);
+	rig_has(rig_box(&rig, "INBOX"), 2, "x");
+	CU_EQ_INT(rig.sys.fs->ops->stat(
+			  rig.sys.fs, "/a/mailboxes/INBOX/dbox-Mails/u.1", &a),
+		  0);
+	CU_EQ_INT(rig.sys.fs->ops->stat(
+			  rig.sys.fs, "/a/mailboxes/INBOX/dbox-Mails/u.2", &b),
+		  0);
+	CU_CLAIM(a.ino != b.ino, "two files");
+	CU_EQ_U64(a.size, b.size);
+	rig_fini(&rig);
+}
+
 static void bodies_are_found_by_hash(void)
 {
 	struct buf path;
@@ -205,4 +227,5 @@ CU_TESTS(CU_CASE(a_message_file_is_dbox_version_2),
 	 CU_CASE(staged_bodies_are_linked_or_copied),
 	 CU_CASE(damage_is_found_and_repaired),
 	 CU_CASE(a_file_the_log_does_not_know_goes_to_orphans),
+	 CU_CASE(where_links_end_a_copy_is_made),
 	 CU_CASE(bodies_are_found_by_hash))

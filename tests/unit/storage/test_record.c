@@ -302,6 +302,26 @@ static void unknown_ops_stop_unless_ignorable(void)
 	(void)e;
 }
 
+static void an_op_that_became_longer_stops_unless_ignorable(void)
+{
+	/* Subscribe{name "x", on, and a field 9}, written as raw bytes */
+	struct op o = {.kind = 0,
+		       .raw = {OP_SUBSCRIBE,
+			       SLICE_LIT("\x0a\x01x\x10\x01\x48\x01")}};
+
+	begin();
+	CU_EQ_INT(refused(o), E_VERSION);
+	o.ignorable = true;
+	CU_EQ_INT(refused(o), 0);
+	o.ignorable = false;
+	o.raw.bytes.n -= 2;
+	CU_EQ_INT(refused(o), 0);
+	/* Numbers below 16 are no ops. */
+	o.raw.field = 3;
+	o.ignorable = true;
+	CU_EQ_INT(refused(o), E_CORRUPT);
+}
+
 static void ops_of_later_areas_keep_their_bytes(void)
 {
 	/* SievePut{name "n", text "t"} */
@@ -349,5 +369,6 @@ CU_TESTS(CU_CASE(every_small_op_survives),
 	 CU_CASE(more_uids_than_a_record_has_are_refused),
 	 CU_CASE(a_record_over_the_size_limit_is_not_written),
 	 CU_CASE(unknown_ops_stop_unless_ignorable),
+	 CU_CASE(an_op_that_became_longer_stops_unless_ignorable),
 	 CU_CASE(ops_of_later_areas_keep_their_bytes),
 	 CU_CASE(damaged_bytes_never_pass_unseen_or_crash))
