@@ -150,13 +150,23 @@ static void take_records(struct eacct *ea, struct slice in, uint64_t published)
 	arena_free(a);
 }
 
+/* The partner goes by another generation than this node, and both believe
+ * theirs to be agreed (connections changed quickly): ask anew. */
+static void other_generation(struct eacct *ea, const struct link_msg *m)
+{
+	if (m->gen != ea->peer.gen && ea->peer.gate == GATE_OPEN &&
+	    ea->e->env.tick - ea->peer.asked_tick >= PEER_ASK_TICKS)
+		engine_step_simple(ea, EV_GATE);
+}
+
 static void records(struct eacct *ea, const struct link_msg *m)
 {
 	const struct link_records *r = &m->records;
 
-	if (!peer_accepts(&ea->peer, m->gen)) {
+	other_generation(ea, m);
+
+	if (!peer_accepts(&ea->peer, m->gen))
 		return;
-	}
 	if (!r->parts) {
 		ea->part_next = 0;
 		take_records(ea, m->body, r->published);
@@ -243,6 +253,9 @@ static void other(struct eacct *ea, const struct link_msg *m)
 	struct peer_event ev = {.gen = m->gen, .random = engine_random(ea->e)};
 	bool open = m->gen == ea->peer.gen && ea->peer.gate == GATE_OPEN;
 
+	if (m->type == LINK_ACK || m->type == LINK_PUBLISHED ||
+	    m->type == LINK_ASK)
+		other_generation(ea, m);
 	switch (m->type) {
 	case LINK_POSITION_REQ:
 		engine_floor(ea);

@@ -80,7 +80,10 @@ static void went_down(struct node_link *n, const char *why)
 		if (n->conns[i].handle &&
 		    n->conns[i].ch != CHANNEL_CONTROL)
 			node_link_drop(n, &n->conns[i], "link down");
+	/* Both dial; the one whose connection would stay dials first. */
 	n->dial_after = n->tick;
+	if (memcmp(n->id.node_id.b, n->id.partner_node_id.b, 16) > 0)
+		n->dial_after += NODE_LINK_YIELD_TICKS;
 }
 
 static void forget(struct node_link *n, struct conn *c, const char *why)

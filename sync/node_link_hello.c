@@ -314,6 +314,7 @@ void hello_again(struct node_link *n)
 		if (!c->handle || c->ch != CHANNEL_CONTROL || c == n->control ||
 		    n->writing)
 			continue;
+		c->hello_sent = false;	/* the old one says nothing now */
 		if (hello_may_send(n))
 			hello_send(n, c);
 		if (c->handle && c->hello_in && !c->fits)

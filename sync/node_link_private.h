@@ -12,6 +12,7 @@
 
 #define NODE_LINK_HELLO_TICKS 20u	/* a connection that says nothing */
 #define NODE_LINK_REPORT_TICKS 20u	/* wait for the stores at the start */
+#define NODE_LINK_YIELD_TICKS 2u
 #define NODE_LINK_RETRY_TICKS 10u	/* after a refusal */
 #define NODE_LINK_EQUAL_TICKS 3u	/* before a node is trusted */
 /* After a regression is over, what was on its way about it is not believed. */

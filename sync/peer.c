@@ -177,6 +177,9 @@ static enum peer_verdict verdict_holder(const struct peer *p,
 		return f->replayed ? VERDICT_SERVE : VERDICT_WAIT;
 	if (!env->trusted || !f->replayed)
 		return VERDICT_WAIT;
+	if (f->published.seq < p->shown_there &&
+	    f->published.seq < f->end.seq)
+		return VERDICT_WAIT;
 	if (p->gate == GATE_OPEN)
 		return VERDICT_SERVE;
 	/* Without the gate only a holder that went on alone serves, and not

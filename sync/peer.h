@@ -208,6 +208,8 @@ struct peer {
 	uint8_t their_mark, their_copy;
 	bool their_regressed;
 	uint64_t their_published;
+	uint64_t shown_there;		/* published there at the exchange: not
+					 * served here before it is here too */
 	uint32_t epoch_seen;		/* highest number either node knows */
 	bool resigned_there, pressure, parked_there;
 	uint64_t resigned_seq, resigned_tick;

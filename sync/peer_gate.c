@@ -40,6 +40,10 @@ void gate_requested(struct step *s)
 
 	if (p->state == PEER_RESIGNED)
 		return;
+	/* Said again, in case the first was lost on a process that had just
+	 * started: here it was not. */
+	if (p->gate != GATE_CLOSED && p->gen == s->ev->gen)
+		return;
 	/* Of two that cross the greater generation wins. */
 	if (p->gate == GATE_ASKING && p->own_req && !p->heard &&
 	    p->gen >= s->ev->gen)
@@ -161,6 +165,7 @@ void gate_position(struct step *s)
 	p->their_copy = pos->copy;
 	p->their_regressed = pos->regressed;
 	p->their_published = pos->published;
+	p->shown_there = pos->published;
 	for (size_t i = 0; i < pos->n_lineage; i++)
 		if (pos->lineage[i].epoch > p->epoch_seen)
 			p->epoch_seen = pos->lineage[i].epoch;
@@ -216,7 +221,8 @@ void gate_tick(struct step *s)
 	if (!s->env->link || !waited)
 		return;
 	if (p->gate == GATE_CLOSED && p->unanswered &&
-	    waited >= PEER_ASK_AGAIN_TICKS) {
+	    waited >= (p->may_write ? PEER_ASK_AGAIN_TICKS :
+		       PEER_ASK_AGAIN_TICKS / 6)) {
 		gate_request(s, s->ev->random);
 		return;
 	}

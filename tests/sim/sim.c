@@ -148,8 +148,8 @@ static bool do_fault(struct sim *s, enum fault f)
 		if (s->cut)
 			return false;
 		/* Both serve when it lasts: that is a true fork. */
-		if (s->rule_kept && t > 4 * USEC_PER_SEC)
-			t = 4 * USEC_PER_SEC;
+		if (s->rule_kept && t > 2 * USEC_PER_SEC)
+			t = 2 * USEC_PER_SEC;
 		sim_cut(s, true, f == F_RESET);
 		simtime_at(s->time, t, heal_cut, s);
 		break;
