@@ -144,8 +144,11 @@ class Node:
     def answers(self):
         if self.proc.poll() is not None:
             raise AssertionError('node %s ended with %d' % (self.name, self.proc.returncode))
-        return self.run('true') if self.netns else socket.create_connection(
-            (self.host, self.lmtp), 5).close() is None
+        if self.netns:
+            return self.run('true')
+        for port in (self.lmtp, self.imap, self.imaps):
+            socket.create_connection((self.host, port), 5).close()
+        return True
 
     def children(self):
         """{role: [pid]} of the processes of this node."""
