@@ -10,7 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
-#define MAGIC "DUETSNP1"
+#define MAGIC "DUETSNF1"
 #define FORMAT_MAJOR 1u
 
 void snapfile_encode(const struct snapfile *f, struct buf *to)

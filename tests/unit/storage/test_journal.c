@@ -17,7 +17,7 @@ static struct simtime *now;
 static struct simclock wall;
 static struct simrng rng;
 static struct sys sys;
-static struct journal *jn;
+static struct journal *jrn;
 static uint64_t durable_to;
 static unsigned failures;
 
@@ -40,7 +40,7 @@ static int open_it(struct err *e)
 				 .size = 32 * JOURNAL_BLOCK,
 				 .durable = on_durable, .failed = on_failed};
 
-	return journal_open(&o, &jn, NULL, e);
+	return journal_open(&o, &jrn, NULL, e);
 }
 
 static void begin(void)
@@ -54,13 +54,13 @@ static void begin(void)
 	sys = (struct sys){simdisk_fs(disk), &wall.clock, &rng.rng};
 	durable_to = failures = 0;
 	CU_OK(open_it(&e), &e);
-	CU_OK(journal_scan(jn, 0, 0, &e), &e);
+	CU_OK(journal_scan(jrn, 0, 0, &e), &e);
 }
 
 static void end(void)
 {
-	journal_free(jn);
-	jn = NULL;
+	journal_free(jrn);
+	jrn = NULL;
 	simdisk_free(disk);
 	simtime_free(now);
 }
@@ -69,13 +69,13 @@ static int put(const char *text, unsigned how)
 {
 	struct slice part = slice_str(text);
 
-	return journal_put(jn, JOURNAL_FRAME, &part, 1, how, NULL);
+	return journal_put(jrn, JOURNAL_FRAME, &part, 1, how, NULL);
 }
 
 static void put_and_wait(const char *text)
 {
 	CU_EQ_INT(put(text, 0), 0);
-	journal_flush(jn, false);
+	journal_flush(jrn, false);
 	simdisk_complete(disk, 10);
 }
 
@@ -96,7 +96,7 @@ static const char *content(void)
 
 	buf_fini(&b);
 	buf_init(&b, 1 << 20);
-	CU_OK(journal_each(jn, collect, &b, &e), &e);
+	CU_OK(journal_each(jrn, collect, &b, &e), &e);
 	buf_char(&b, 0);
 	return (char *)b.p;
 }
@@ -108,12 +108,12 @@ static int reopen(struct simdisk_keep keep, uint64_t batch, uint64_t offset,
 	int r;
 
 	simdisk_kill(disk);
-	journal_free(jn);
-	jn = NULL;
+	journal_free(jrn);
+	jrn = NULL;
 	simdisk_power_loss(disk, keep);
 	simdisk_revive(disk);
 	r = open_it(e);
-	return r < 0 ? r : journal_scan(jn, batch, offset, e);
+	return r < 0 ? r : journal_scan(jrn, batch, offset, e);
 }
 
 #define NONE ((struct simdisk_keep){.kind = KEEP_NONE})
@@ -126,15 +126,15 @@ static void synced_batches_survive(void)
 	put_and_wait("one");
 	put("two", 0);
 	put("three", 0);
-	journal_flush(jn, false);
+	journal_flush(jrn, false);
 	CU_EQ_U64(durable_to, 1);
 	simdisk_complete(disk, 1);
 	CU_EQ_U64(durable_to, 2);
 	put("lost", 0);
-	journal_flush(jn, false);
+	journal_flush(jrn, false);
 	CU_OK(reopen(NONE, 0, 0, &e), &e);
 	CU_EQ_STR(content(), "one;two;three;");
-	CU_EQ_U64(journal_last(jn), 2);
+	CU_EQ_U64(journal_last(jrn), 2);
 	put_and_wait("four");
 	CU_EQ_U64(durable_to, 3);
 	CU_OK(reopen(NONE, 0, 0, &e), &e);
@@ -148,11 +148,11 @@ static void entries_gather_while_a_batch_is_in_flight(void)
 
 	begin();
 	put("a", 0);
-	journal_flush(jn, false);
+	journal_flush(jrn, false);
 	before = simdisk_counts(disk);
 	for (int i = 0; i < 50; i++) {
 		put("b", 0);
-		journal_flush(jn, false);
+		journal_flush(jrn, false);
 	}
 	after = simdisk_counts(disk);
 	CU_EQ_U64(after.writes, before.writes);	/* nothing written yet */
@@ -170,12 +170,12 @@ static void lazy_entries_wait_for_company(void)
 {
 	begin();
 	put("lazy", JOURNAL_LAZY);
-	journal_flush(jn, false);
+	journal_flush(jrn, false);
 	CU_EQ_INT(simdisk_started(disk), 0);
 	put_and_wait("urgent");
 	CU_EQ_STR(content(), "lazy;urgent;");
 	put("alone", JOURNAL_LAZY);
-	journal_flush(jn, true);
+	journal_flush(jrn, true);
 	simdisk_complete(disk, 1);
 	CU_EQ_U64(durable_to, 2);
 	end();
@@ -194,20 +194,20 @@ static void the_ring_goes_round_and_fills_up(void)
 		if (r == -ENOSPC) {
 			n++;
 			CU_EQ_INT(put("mark", JOURNAL_RESERVED), 0);
-			journal_flush(jn, false);
+			journal_flush(jrn, false);
 			simdisk_complete(disk, 1);
-			batch = journal_last(jn);
-			offset = journal_offset_after(jn, batch);
-			journal_recycle(jn, batch);
-			CU_EQ_U64(journal_used(jn), 0);
+			batch = journal_last(jrn);
+			offset = journal_offset_after(jrn, batch);
+			journal_recycle(jrn, batch);
+			CU_EQ_U64(journal_used(jrn), 0);
 			continue;
 		}
 		CU_EQ_INT(r, 0);
-		journal_flush(jn, false);
+		journal_flush(jrn, false);
 		simdisk_complete(disk, 1);
 	}
 	CU_CLAIM(n > 4, "never full");
-	n = (int)(journal_last(jn) - batch);
+	n = (int)(journal_last(jrn) - batch);
 	CU_OK(reopen(NONE, batch, offset, &e), &e);
 	CU_EQ_INT(strlen(content()), 6 * n);
 	end();
@@ -223,10 +223,10 @@ static void a_torn_tail_is_dropped(void)
 		begin();
 		put_and_wait("one");
 		put(big, 0);
-		journal_flush(jn, false);
+		journal_flush(jrn, false);
 		CU_OK(reopen((struct simdisk_keep){KEEP_RANDOM, 0, seed}, 0, 0,
 			     &e), &e);
-		CU_CLAIM(journal_last(jn) == 1 || journal_last(jn) == 2,
+		CU_CLAIM(journal_last(jrn) == 1 || journal_last(jrn) == 2,
 			 "lost a synced batch");
 		put_and_wait("after");
 		CU_OK(reopen(NONE, 0, 0, &e), &e);
@@ -256,7 +256,7 @@ static void damage_before_a_valid_batch_is_corruption(void)
 	CU_EQ_INT(simdisk_flip(disk, "/j", 2 * JOURNAL_BLOCK + 40, 1), 0);
 	e = ERR_NONE;
 	CU_OK(reopen(NONE, 0, 0, &e), &e);
-	CU_EQ_U64(journal_last(jn), 1);
+	CU_EQ_U64(journal_last(jrn), 1);
 	end();
 }
 
@@ -265,14 +265,14 @@ static void a_failed_sync_is_final(void)
 	begin();
 	put("one", 0);
 	simdisk_fail(disk, SIM_FDATASYNC, NULL, 1, 1, EIO);
-	journal_flush(jn, false);
+	journal_flush(jrn, false);
 	simdisk_complete(disk, 1);
 	CU_EQ_INT(failures, 1);
 	CU_EQ_U64(durable_to, 0);
 	CU_EQ_INT(put("two", 0), -EIO);
-	journal_flush(jn, true);
+	journal_flush(jrn, true);
 	CU_EQ_INT(simdisk_complete(disk, 9), 0);
-	CU_EQ_INT(journal_sync(jn), -EIO);
+	CU_EQ_INT(journal_sync(jrn), -EIO);
 	CU_EQ_INT(failures, 1);
 	end();
 }
@@ -282,7 +282,7 @@ static void a_failed_write_is_final(void)
 	begin();
 	simdisk_fail(disk, SIM_PWRITE, NULL, 1, 1, ENOSPC);
 	put("one", 0);
-	journal_flush(jn, false);
+	journal_flush(jrn, false);
 	CU_EQ_INT(failures, 1);
 	CU_EQ_INT(put("two", 0), -EIO);
 	end();
@@ -306,9 +306,9 @@ static void one_process_holds_it(void)
 	struct err e = ERR_NONE;
 
 	begin();
-	first = jn;
+	first = jrn;
 	CU_EQ_INT(open_it(&e), E_TEMP);
-	jn = first;
+	jrn = first;
 	end();
 }
 
@@ -316,9 +316,9 @@ static void closing_with_a_sync_in_flight_is_harmless(void)
 {
 	begin();
 	put("one", 0);
-	journal_flush(jn, false);
-	journal_free(jn);
-	jn = NULL;
+	journal_flush(jrn, false);
+	journal_free(jrn);
+	jrn = NULL;
 	simdisk_complete(disk, 1);
 	CU_EQ_U64(durable_to, 0);
 	end();
@@ -328,9 +328,9 @@ static void sync_waits_for_the_batch_in_flight_first(void)
 {
 	begin();
 	put("one", 0);
-	journal_flush(jn, false);
+	journal_flush(jrn, false);
 	put("two", 0);
-	CU_EQ_INT(journal_sync(jn), 0);
+	CU_EQ_INT(journal_sync(jrn), 0);
 	CU_EQ_U64(durable_to, 2);
 	simdisk_complete(disk, 9);
 	CU_EQ_U64(durable_to, 2);
