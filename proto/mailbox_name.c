@@ -157,7 +157,7 @@ int mailbox_name_check(struct slice name, char sep)
 
 bool mailbox_name_is_inbox(struct slice name)
 {
-	return slice_is_ci(name, "INBOX");
+	return begins_with_inbox(name, '/');
 }
 
 struct slice mailbox_name_parent(struct slice name, char sep)

@@ -348,11 +348,15 @@ static void bad_input(struct imap *im, const struct imap_event *ev)
 /* Handles one event; false if there is none now. */
 static bool next_event(struct imap *im, struct slice *in)
 {
+	enum imap_event_type type;
 	struct imap_event ev;
+	size_t n = in->n;
 
 	if (!im->arena)
 		im->arena = arena_new(1024);
-	switch (imap_reader_next(im->reader, in, im->arena, &ev)) {
+	type = imap_reader_next(im->reader, in, im->arena, &ev);
+	im->s->in_bytes += n - in->n;
+	switch (type) {
 	case IMAP_MORE:
 		if (imap_reader_idle(im->reader) && !im->append &&
 		    !in_command(im)) {
@@ -398,7 +402,6 @@ static bool use_some(struct imap *im)
 	more = next_event(im, &in);
 	if (im->state == IMAP_ENDED)
 		return false;
-	im->s->in_bytes += all.n - in.n;
 	if (!left) {
 		stream_consume(im->stream, all.n - in.n);
 		return more;
@@ -454,7 +457,8 @@ static void work(struct imap *im)
 	if (im->state == IMAP_ENDED)
 		return;
 	if (all_done(im)) {
-		session_end_now(im, SESSION_DISCONNECTED, "Connection closed");
+		session_end_now(im, SESSION_DISCONNECTED, im->eof_text[0] ?
+				im->eof_text : "Connection closed");
 		return;
 	}
 	stream_flush(im->stream);
@@ -501,20 +505,17 @@ static void on_writable(void *arg)
 		imap_schedule(im);
 }
 
+/* What the client sent before is still done, LOGOUT as a rule. */
 static void on_closed(void *arg, const struct err *e)
 {
 	struct imap *im = arg;
-	char text[200];
 
 	imap_enter(im);
-	if (e->code) {
-		snprintf(text, sizeof(text), "Connection closed: %.160s", e->op);
-		session_end_now(im, SESSION_DISCONNECTED, text);
-	} else {
-		/* What it sent before is still done, LOGOUT as a rule. */
-		im->eof = true;
-		imap_schedule(im);
-	}
+	im->eof = true;
+	if (e->code)
+		snprintf(im->eof_text, sizeof(im->eof_text),
+			 "Connection closed: %.100s", e->op);
+	imap_schedule(im);
 	imap_leave(im);
 }
 

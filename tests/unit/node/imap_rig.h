@@ -64,7 +64,9 @@ struct rig {
 	const struct rig_message *messages;
 	size_t n_messages;
 	size_t piece;			/* octets sent at once, 0 = all */
-	bool repair_works;		/* what session_repair() answers */
+	bool hang;			/* no fsync ends */
+	bool no_inbox;			/* rig_open() makes none */
+	void (*repair)(struct rig *g);	/* works if set */
 	unsigned repairs;
 };
 
@@ -114,8 +116,10 @@ static inline void rig_repaired(void *arg)
 	struct rig_repair *r = arg;
 	struct rig *g = rig_of(r->s);
 
+	if (g->repair)
+		g->repair(g);
 	if (!CONTAINER_OF(r->s, struct rig_session, s)->ended)
-		r->done(r->arg, g->repair_works ? 0 : E_TEMP);
+		r->done(r->arg, g->repair ? 0 : E_TEMP);
 	free(r);
 }
 
@@ -144,7 +148,8 @@ static inline void rig_turn(struct rig *g)
 	loop_turn(g->loop, 0);
 	engine_turn(g->engine);
 	store_turn(g->store);
-	simdisk_complete(g->disk, SIZE_MAX);
+	if (!g->hang)
+		simdisk_complete(g->disk, SIZE_MAX);
 	engine_turn(g->engine);
 }
 
@@ -262,7 +267,7 @@ static inline bool rig_open(struct rig *g)
 	};
 	g->account = rig_ask(g);
 	return CU_CLAIM(g->account, "the account is served") &&
-	       CU_CLAIM(rig_autocreate(g), "INBOX is made");
+	       CU_CLAIM(g->no_inbox || rig_autocreate(g), "INBOX is made");
 }
 
 static inline void rig_init(struct rig *g)

@@ -153,6 +153,7 @@ static void parents_are_found(void)
 	CU_EQ_TEXT(mailbox_name_parent(SLICE_LIT("a/b/c"), '/'), "a/b");
 	CU_EQ_TEXT(mailbox_name_parent(SLICE_LIT("a"), '/'), "");
 	CU_ASSERT(mailbox_name_is_inbox(SLICE_LIT("inBox")));
+	CU_ASSERT(mailbox_name_is_inbox(SLICE_LIT("inBox/Sent")));
 	CU_ASSERT(!mailbox_name_is_inbox(SLICE_LIT("inboxes")));
 }
 
