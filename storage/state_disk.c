@@ -178,6 +178,23 @@ static void orphan_unclaimed(struct state *s)
 	}
 }
 
+/* A body that no message needs any more is not missed. */
+static void forget_unneeded(struct state *s)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < s->n_missing; i++) {
+		const struct missing *x = &s->missing[i];
+		struct mailbox *m = state_mailbox(s, x->mbox);
+		uint32_t rec = m ? mailbox_lower(m, x->uid) : 0;
+		const struct mrec *r = m ? mailbox_rec(m, rec) : NULL;
+
+		if (r && r->uid == x->uid && !(r->flags & MREC_EXPUNGED))
+			s->missing[k++] = *x;
+	}
+	s->n_missing = k;
+}
+
 int state_replayed(struct state *s, struct err *e)
 {
 	int r = 0;
@@ -201,6 +218,7 @@ int state_replayed(struct state *s, struct err *e)
 	state_settle_dirs(s);
 	orphan_unclaimed(s);
 	forget_found(s);
+	forget_unneeded(s);
 	s->replaying = false;
 	state_reap(s);
 	return 0;

@@ -306,6 +306,36 @@ static void an_index_damaged_on_disk_is_found(void)
 	rig_fini(&rig);
 }
 
+static void a_body_that_is_gone_is_missed_only_while_needed(void)
+{
+	struct state_opts o;
+	struct state *s;
+	struct err e = ERR_NONE;
+
+	begin(700);
+	rig_deliver(&rig, "INBOX", "one");
+	rig_deliver(&rig, "INBOX", "two");
+	rig_expunge(&rig, "INBOX", 1, 1);
+	o = rig_opts(&rig, "/b", NULL);
+	s = state_new(&o);
+	CU_EQ_INT(state_dirs(s, NULL), 0);
+	for (size_t i = 0; i < rig.n_log; i++) {
+		size_t n = rig.log[i].n_bodies;
+
+		rig.log[i].n_bodies = 0;
+		CU_OK(rig_fold(&rig, s, i, true, &e), &e);
+		rig.log[i].n_bodies = n;
+	}
+	CU_EQ_INT(state_missing(s), 2);
+	CU_OK(state_replayed(s, &e), &e);
+	CU_EQ_INT(state_missing(s), 1);
+	state_missing_found(s, mailbox_rec(rig_box(&rig, "INBOX"), 1)
+					->body_hash);
+	CU_EQ_INT(state_missing(s), 0);
+	state_free(s);
+	rig_fini(&rig);
+}
+
 static void a_full_disk_refuses_and_later_goes_on(void)
 {
 	struct state *s;
@@ -349,4 +379,5 @@ CU_TESTS(CU_CASE(random_commands_agree_with_a_plain_model),
 	 CU_CASE(a_clean_snapshot_needs_no_replay),
 	 CU_CASE(a_seed_is_equal_and_goes_on_equal),
 	 CU_CASE(an_index_damaged_on_disk_is_found),
+	 CU_CASE(a_body_that_is_gone_is_missed_only_while_needed),
 	 CU_CASE(a_full_disk_refuses_and_later_goes_on))
