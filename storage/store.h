@@ -48,6 +48,16 @@ int store_recover_all(const struct store_opts *o,
 		      void (*progress)(void *arg, const char *text), void *arg,
 		      struct err *e);
 
+/*
+ * After E_CORRUPT from one of the two above: journal `number` and its mark get
+ * names bad.X and bad.X.mark, X random, so that the next open begins a new one.
+ * What it held is lost here; the partner sees the missing id as REGRESSED.
+ * Accounts whose views are ahead of their last checkpoint give E_CORRUPT when
+ * they are opened and have to be seeded.
+ */
+int store_set_aside(const struct store_opts *o, unsigned number,
+		    struct err *e);
+
 /* Accounts known to state_dir/accounts whose process is this one. */
 typedef bool store_account_cb(void *arg, struct id128 id, const char *name,
 			      const char *root);

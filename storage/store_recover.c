@@ -421,3 +421,24 @@ int store_recover_all(const struct store_opts *o,
 	free(p.items);
 	return r;
 }
+
+int store_set_aside(const struct store_opts *o, unsigned number, struct err *e)
+{
+	struct fsio *fs = o->sys->fs;
+	AUTO_FREE char *dir = xprintf("%s/journal", o->state_dir);
+	AUTO_FREE char *from = xprintf("%s/%u", dir, number);
+	AUTO_FREE char *mark = xprintf("%s.mark", from);
+	AUTO_FREE char *to = xprintf("%s/bad.%016" PRIx64, dir,
+				     rng_u64(o->sys->rng));
+	AUTO_FREE char *mark_to = xprintf("%s.mark", to);
+	/* The mark last: while it is there, the loss is not forgotten. */
+	int r = fs->ops->rename(fs, from, to);
+
+	if (r == 0 || r == -ENOENT)
+		r = fs->ops->fsync_dir(fs, dir);
+	if (r == 0)
+		r = fs->ops->rename(fs, mark, mark_to);
+	if (r == 0 || r == -ENOENT)
+		r = fs->ops->fsync_dir(fs, dir);
+	return r < 0 ? err_set(e, r, "set %s aside: %s", from, err_name(r)) : 0;
+}

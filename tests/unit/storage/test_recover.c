@@ -118,6 +118,39 @@ static void a_lost_journal_is_not_started_anew(void)
 	rig_fini(g);
 }
 
+static void a_corrupt_journal_can_be_set_aside(void)
+{
+	struct journal_id before, after;
+	struct err e = ERR_NONE;
+	struct account *a;
+
+	begin();
+	fill(1);
+	rig_close(g);
+	CU_OK(rig_open(g, &e), &e);
+	store_journals(g->store, &before);
+	rig_noop(g, 0);
+	rig_turn(g);
+	rig_noop(g, 0);
+	rig_turn(g);
+	power_loss();
+	/* The batch of the first record after the mark. */
+	for (uint64_t at = 4096; at < 10 * 4096; at += 4096)
+		simdisk_flip(g->disk, "/state/journal/0", at + 20, 0);
+	CU_EQ_INT(simdisk_flip(g->disk, "/state/journal/0", 4 * 4096 + 20, 0),
+		  0);
+	CU_EQ_INT(rig_open(g, &e), E_CORRUPT);
+	CU_OK(store_set_aside(&g->opts, 0, &e), &e);
+	e = ERR_NONE;
+	CU_OK(rig_open(g, &e), &e);
+	store_journals(g->store, &after);
+	CU_CLAIM(after.id != before.id, "the same journal");
+	a = rig_account(g, 0);
+	CU_NEED(a != NULL);
+	CU_EQ_U64(account_end(a).seq, 2);	/* as the last mark left it */
+	rig_fini(g);
+}
+
 static void a_damaged_mark_is_corruption(void)
 {
 	struct err e = ERR_NONE;
@@ -214,6 +247,7 @@ CU_TESTS(CU_CASE(all_journals_are_replayed_whatever_their_number),
 	 CU_CASE(recovery_of_nothing_is_fine),
 	 CU_CASE(a_damaged_synced_batch_is_corruption),
 	 CU_CASE(a_lost_journal_is_not_started_anew),
+	 CU_CASE(a_corrupt_journal_can_be_set_aside),
 	 CU_CASE(a_damaged_mark_is_corruption),
 	 CU_CASE(a_damaged_snapshot_is_not_an_empty_account),
 	 CU_CASE(one_process_at_a_time),
