@@ -69,6 +69,9 @@ const struct adm_command adm_commands[] = {
 	     adm_cmd_instance_remove),
 	HERE("config", "[duetconf parameters]",
 	     "Runs duetconf with the same arguments.", adm_cmd_config),
+	HERE("dump", "[-t <type>] <path>",
+	     "Prints a log, journal, index, snapshot, mark or message file; "
+	     "never writes.", adm_cmd_dump),
 
 	/* ---- the pair ---- */
 	HERE("replicator status", "[-a <socket>] " USERS "[<user mask>]",

@@ -8,4 +8,4 @@ tools_SRC += tools/adm_table.c tools/adm_help.c tools/adm_cli.c \
 	tools/adm_print.c tools/adm_place.c tools/adm_call.c tools/adm_user.c \
 	tools/adm_pw.c tools/adm_session.c tools/adm_node.c \
 	tools/adm_accounts.c tools/adm_replicator.c tools/adm_status.c \
-	tools/adm_pair.c
+	tools/adm_pair.c tools/adm_dump.c tools/adm_dump_journal.c

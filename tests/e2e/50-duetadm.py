@@ -265,6 +265,49 @@ def a_node_without_partner_is_single(t):
 
 
 @case
+def files_of_the_store_are_readable(t):
+    n = single(t)
+    deliver(n, 'alice', 'a subject')
+    c = client(n, 'alice')
+    c.store('1', '+FLAGS', '(\\Flagged)')
+    c.logout()
+    t.equal(n.adm('stop')[0], 0)
+    n.proc.wait(20)
+    n.proc = None
+    kinds = {}
+    for top in (n.mail, n.dir + '/state'):
+        for dir, _, names in os.walk(top):
+            for name in names:
+                path = os.path.join(dir, name)
+                before = open(path, 'rb').read()
+                code, out, err = n.adm('dump', path)
+                if '/identity' in path or 'duet-id' in path and code:
+                    continue
+                if before and '/cache/' not in path:
+                    t.equal((code, err), (0, ''), path)
+                kinds.setdefault(out.split(': ')[-1] if False else re.sub(r'.*: ', '', out.split('\n')[0]), out)
+                t.equal(open(path, 'rb').read(), before, 'dump changed ' + path)
+    for word in ('account log segment', 'journal of a store process', 'index of a mailbox', 'message file',
+                 'snapshot of an account', 'checkpoint mark of a journal'):
+        t.true(word in kinds, 'no %s among %s' % (word, sorted(kinds)))
+    log = kinds['account log segment']
+    t.true(re.search(r'(?m)^\d+: seq 1 epoch \d+ chain [0-9a-f]{16} ', log), log)
+    t.true('DAMAGED' not in log, log)
+    t.true('Flagged' in kinds['index of a mailbox'], kinds['index of a mailbox'])
+    for dir, _, names in os.walk(n.mail):
+        for name in names:
+            if name.startswith('u.'):
+                path = os.path.join(dir, name)
+                with open(path, 'r+b') as f:
+                    f.truncate(60)
+                code, out, err = n.adm('dump', path)
+                t.equal((code, 'DAMAGED' in out), (65, True), 'a truncated message file')
+    t.equal(n.adm('dump', n.dir + '/nothing')[0], 66)
+    t.equal(n.adm('dump', '-t', 'nothing', n.conf)[0], 64)
+    t.equal(n.adm('dump', n.mail)[0], 66)
+
+
+@case
 def the_state_of_a_pair_is_shown_on_both_nodes(t):
     pair = t.pair()
     deliver(pair.a, 'alice')
