@@ -323,6 +323,9 @@ void engine_message(struct engine *e, const struct link_msg *m)
 		}
 		engine_link_down(e);
 		each(e, EV_WANTED);
+		/* It may be a sync that has just started: it needs to know. */
+		buf_reset(&e->report_last);
+		engine_report(e);
 		return;
 	case LINK_TICK:
 		if (m->tick_heard)

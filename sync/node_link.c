@@ -262,6 +262,13 @@ static void refused_there(struct node_link *n, struct conn *c,
 		node_link_event(n, "pair_refused", "the partner refuses: %s",
 				text);
 	}
+	/* The partner knows that this disk was written off: serving it alone
+	 * would show mail that others replaced long ago. */
+	if ((m->text.code == REFUSE_FORGOTTEN ||
+	     m->text.code == REFUSE_INCARNATION) && n->id.trusted) {
+		n->id.trusted = false;
+		node_link_tell_down(n, -1);
+	}
 	node_link_drop(n, c, text);
 }
 

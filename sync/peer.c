@@ -23,7 +23,8 @@ static const unsigned allowed[PEER_STATES] = {
 		      TO(JUDGING) | TO(IDLE) | TO(NEEDS_SEED),
 	[PEER_CATCHUP] = TO(SYNC) | TO(LONE) | TO(PULLING) | TO(REPLICA) |
 			 TO(JUDGING) | TO(IDLE) | TO(NEEDS_SEED),
-	[PEER_GIVING] = TO(REPLICA) | TO(IDLE),
+	[PEER_GIVING] = TO(REPLICA) | TO(IDLE) | TO(JUDGING) | TO(PULLING) |
+			TO(NEEDS_SEED),
 	[PEER_JUDGING] = TO(CUTTING) | TO(FORKED) | TO(IDLE) | TO(PULLING) |
 			 TO(NEEDS_SEED),
 	[PEER_CUTTING] = TO(IDLE),
@@ -251,6 +252,8 @@ static void accepted(struct step *s)
 {
 	struct peer *p = s->p;
 
+	/* The end of the log is the partner's now. */
+	p->may_write = false;
 	if (s->ev->published > p->their_published)
 		p->their_published = s->ev->published;
 	if (s->ev->handover == (int)s->env->node)

@@ -116,6 +116,9 @@ static void opened(struct step *s, const struct link_position *pos)
 
 	p->resigned_there = p->parked_there = false;
 	p->maybe_stale = false;
+	if (p->state == PEER_PARKED || p->state == PEER_RESIGNED ||
+	    p->state == PEER_CUTTING)
+		return;
 	if (p->state == PEER_NEEDS_SEED || p->state == PEER_SEEDING) {
 		step_act(s, ACT_SEED);
 		return;

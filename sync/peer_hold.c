@@ -242,6 +242,7 @@ static void give(struct step *s)
 	struct peer *p = s->p;
 
 	step_act(s, ACT_HANDOVER);
+	p->may_write = false;
 	p->hold_seq = s->f->end.seq + 1;
 	p->handed_over = true;
 	p->handover_tick = s->env->tick;

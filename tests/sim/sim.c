@@ -165,7 +165,13 @@ static bool do_fault(struct sim *s, enum fault f)
 		sim_node_wipe(n);
 		break;
 	case F_RESTORE:
-		if (!n->copy[0] || !sim_in_sync(s))
+		/* A copy from before another disk was replaced is refused: a
+		 * matter for the operator. */
+		if (!n->copy[0] || !sim_in_sync(s) ||
+		    !id128_eq(n->copy_identity.partner_incarnation,
+			      o->identity.incarnation) ||
+		    !id128_eq(n->copy_identity.incarnation,
+			      n->identity.incarnation))
 			return false;
 		sim_node_restore(n);
 		break;
