@@ -123,6 +123,9 @@ enum ipc_type {
 	 * 0x100 … 0x1ff; and LOGIN_* of sessions whose client is at the
 	 * partner. */
 
+	IPC_STORE_OPEN = 0x230,	/* store → sync: its accounts can be reached */
+	IPC_STORE_SHUT,
+
 	/* --- admin connections (duetadm ↔ role) ------------------------ */
 	IPC_ADM_REQUEST = 0x240,	/* name: command, args, fields: options */
 	IPC_ADM_ROW,		/* args: one row; fields: named values */

@@ -86,7 +86,7 @@ static void out_identity(void *arg, const struct node_identity *id)
 	struct ipc_head h = {.data = slice_of(bytes, sizeof(bytes))};
 
 	identity_encode(id, bytes);
-	sn->identity_pending = true;
+	sn->identities_pending++;
 	role_tell(sn->role, IPC_IDENTITY_WRITE, 0, &h);
 }
 
@@ -129,7 +129,7 @@ static void link_begin(struct sync_node *sn)
 	if (!sn->link && (replica.set || r->identity.member)) {
 		sn->link = node_link_new(&o, &out);
 		for (unsigned i = 0; i < r->n_store; i++)
-			if (sn->stores[i].ipc)
+			if (sn->stores[i].attached)
 				node_link_store_attached(sn->link, i);
 	}
 	arena_free(a);
@@ -188,14 +188,20 @@ static void from_store(struct sync_peer *p, const struct ipc_msg *env)
 		log_event(sn->role->log, LOG_ERR, "link_message_broken", NULL,
 			  "store %u: %s", p->index, e.op);
 	} else if (sn->link) {
-		if (m.type == LINK_REPORT && m.report.accounts &&
-		    !sn->has_accounts) {
-			sn->has_accounts = true;
-			node_link_has_accounts(sn->link);
-		}
 		node_link_from_store(sn->link, p->index, &m);
 	}
 	arena_free(a);
+}
+
+static void attach(struct sync_peer *p, bool open)
+{
+	struct node_link *l = p->node->link;
+
+	if (l && open && !p->attached)
+		node_link_store_attached(l, p->index);
+	else if (l && !open && p->attached)
+		node_link_store_detached(l, p->index);
+	p->attached = open;
 }
 
 static void on_message(void *arg, struct ipc_msg *m)
@@ -211,7 +217,10 @@ static void on_message(void *arg, struct ipc_msg *m)
 		return;
 	}
 	a = arena_new(1024);
-	if (ipc_head_decode(m->head, a, &h, &e) < 0)
+	if (p->kind == ROLE_STORE && (m->type == IPC_STORE_OPEN ||
+				      m->type == IPC_STORE_SHUT))
+		attach(p, m->type == IPC_STORE_OPEN);
+	else if (ipc_head_decode(m->head, a, &h, &e) < 0)
 		log_event(p->node->role->log, LOG_ERR, "ipc_broken", NULL,
 			  "%s", e.op);
 	else if (p->kind == ROLE_FRONT)
@@ -226,13 +235,11 @@ static void on_message(void *arg, struct ipc_msg *m)
 static void on_closed(void *arg, const struct err *e)
 {
 	struct sync_peer *p = arg;
-	struct sync_node *sn = p->node;
-
 	(void)e;
 	ipc_free(TAKE(p->ipc));
 	proxy_peer_gone(p);
-	if (p->kind == ROLE_STORE && sn->link)
-		node_link_store_detached(sn->link, p->index);
+	if (p->kind == ROLE_STORE)
+		attach(p, false);
 }
 
 static const struct ipc_ops peer_ops = {
@@ -255,8 +262,6 @@ static void sync_peer_new(struct role *r, enum ipc_role kind, unsigned index,
 	if (p->ipc)
 		on_closed(p, &e);
 	p->ipc = ipc_new(r->loop, fd, &peer_ops, p);
-	if (kind == ROLE_STORE && sn->link)
-		node_link_store_attached(sn->link, index);
 }
 
 /* ---- listeners ------------------------------------------------------------------------------ */
@@ -342,8 +347,10 @@ static int sync_prepare(struct role *r, struct conf *c, bool reload,
 	list_init(&sn->conns);
 	list_init(&sn->proxies);
 	for (unsigned i = 0; i < SYNC_STORES_MAX; i++) {
-		sn->stores[i] = (struct sync_peer){sn, ROLE_STORE, i, NULL};
-		sn->fronts[i] = (struct sync_peer){sn, ROLE_FRONT, i, NULL};
+		sn->stores[i] = (struct sync_peer){.node = sn, .kind = ROLE_STORE,
+						   .index = i};
+		sn->fronts[i] = (struct sync_peer){.node = sn, .kind = ROLE_FRONT,
+						   .index = i};
 	}
 	sn->dialer = link_dialer_new(sn);
 	sn->has_accounts = r->had_accounts;
@@ -367,8 +374,8 @@ static void sync_identity(struct role *r)
 {
 	struct sync_node *sn = r->impl;
 
-	if (sn->identity_pending && sn->link) {
-		sn->identity_pending = false;
+	if (sn->identities_pending && sn->link) {
+		sn->identities_pending--;
 		node_link_identity_written(sn->link);
 	}
 }

@@ -35,6 +35,7 @@ struct sync_peer {
 	enum ipc_role kind;
 	unsigned index;
 	struct ipc *ipc;
+	bool attached;			/* a store whose engine is open */
 };
 
 struct link_listener {
@@ -58,7 +59,8 @@ struct sync_node {
 	struct tls_ctx *server_tls, *client_tls;
 	struct link_dialer *dialer;
 	struct loop_timer *timer;
-	bool tick_due, identity_pending;
+	bool tick_due;
+	unsigned identities_pending;	/* sent to be written */
 	bool has_accounts;
 	struct list proxies;
 	uint64_t last_stream;

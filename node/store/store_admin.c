@@ -216,6 +216,8 @@ static void run(void *arg, struct adm *q, const struct ipc_head *h)
 {
 	struct store_node *n = arg;
 
+	if (store_admin_pair(n, q, h))
+		return;
 	if (strcmp(h->name, "accounts") == 0)
 		cmd_accounts(n, q, h);
 	else if (strcmp(h->name, "who") == 0)

@@ -164,6 +164,14 @@ static void engine_opts_of(struct store_node *n, struct engine_opts *o)
 	arena_free(a);
 }
 
+/* Only now may the link's news come: before there is nobody to take them. */
+static void tell_sync(struct store_node *n)
+{
+	if (n->sync.ipc)
+		ipc_note(n->sync.ipc,
+			 n->engine ? IPC_STORE_OPEN : IPC_STORE_SHUT, 0);
+}
+
 static int open_store(struct store_node *n, struct err *e)
 {
 	struct role *r = n->role;
@@ -202,6 +210,7 @@ static int open_store(struct store_node *n, struct err *e)
 		.store = n->store, .engine = n->engine,
 		.version = DUET_VERSION, .single = eo.single,
 	};
+	tell_sync(n);
 	return 0;
 }
 
@@ -214,6 +223,7 @@ static void close_store(struct store_node *n)
 {
 	engine_free(TAKE(n->engine));
 	store_close(TAKE(n->store));
+	tell_sync(n);
 }
 
 /* ---- turns and ticks ------------------------------------------------------------ */
@@ -403,6 +413,8 @@ static void store_peer_new(struct role *r, enum ipc_role kind, unsigned index,
 	if (p->ipc)
 		on_closed(p, &e);
 	p->ipc = ipc_new(r->loop, fd, &peer_ops, p);
+	if (kind == ROLE_SYNC && n->engine)
+		tell_sync(n);
 }
 
 /* ---- orderly stop -------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
  *   rcpt.c         one recipient of a message
  *   trace.c        headers of delivery, ids, what the log line shows
  *   store_admin.c  admin requests
+ *   store_admin_pair.c  those that change what the pair does
  */
 
 #include "node/adm.h"
@@ -154,5 +155,10 @@ void delivery_peer_gone(struct store_peer *from);
 
 /* ---- store_admin.c ---- */
 void store_admin(struct store_node *n, int fd, unsigned flags);
+
+/* ---- store_admin_pair.c ---- */
+/* false: the command is none of those. */
+bool store_admin_pair(struct store_node *n, struct adm *q,
+		      const struct ipc_head *h);
 
 #endif
