@@ -86,6 +86,7 @@ struct link_hello {
 	struct link_limits limits;
 	struct link_journal *journals;	/* its own */
 	size_t n_journals;
+	bool partial;			/* not all of them are known now */
 	struct id128 set_digest;	/* sum of its account ids mod 2^128 */
 	uint64_t accounts;
 };
@@ -106,9 +107,11 @@ enum link_refusal {
 struct link_heartbeat {
 	uint32_t heard_ticks;		/* since something came from the partner */
 	bool trusted, regressed;
+	bool you_regressed;		/* the receiver fell behind its word */
 	uint64_t clock_usec;
 	struct link_journal *journals;
 	size_t n_journals;
+	bool partial;
 	struct id128 set_digest, node_digest;
 	uint64_t accounts, lone, records_behind;
 };

@@ -79,6 +79,7 @@ static Duet__Link__Hello *hello(const struct link_hello *m, struct arena *a)
 	v->jump_stale = m->limits.jump_stale;
 	v->n_journals = m->n_journals;
 	v->journals = journals(m->journals, m->n_journals, a);
+	v->partial = m->partial;
 	v->set_digest = id_bytes(&m->set_digest);
 	v->accounts = m->accounts;
 	return v;
@@ -111,6 +112,8 @@ static Duet__Link__Heartbeat *heartbeat(const struct link_heartbeat *m,
 	v->accounts = m->accounts;
 	v->lone = m->lone;
 	v->records_behind = m->records_behind;
+	v->you_regressed = m->you_regressed;
+	v->partial = m->partial;
 	return v;
 }
 

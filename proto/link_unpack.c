@@ -95,6 +95,7 @@ static void hello(struct check *c, const Duet__Link__Hello *v, struct arena *a,
 			       &m->n_journals);
 	fixed(c, v->set_digest, m->set_digest.b, 16, "set digest");
 	m->accounts = v->accounts;
+	m->partial = v->partial;
 }
 
 static void heartbeat(struct check *c, const Duet__Link__Heartbeat *v,
@@ -111,6 +112,8 @@ static void heartbeat(struct check *c, const Duet__Link__Heartbeat *v,
 	m->accounts = v->accounts;
 	m->lone = v->lone;
 	m->records_behind = v->records_behind;
+	m->you_regressed = v->you_regressed;
+	m->partial = v->partial;
 }
 
 static void exchange(struct check *c, const Duet__Link__Exchange *v,

@@ -225,6 +225,7 @@ struct peer {
 	uint64_t lone_limit;		/* may go alone up to here (classes) */
 	bool lone_marked;		/* LONE is the last mark, and durable */
 	uint64_t progress_tick;
+	uint64_t leave_acked;		/* acked when SYNC was left */
 	unsigned leaves;
 	uint64_t leaves_tick, backoff_until;
 	unsigned backoff;

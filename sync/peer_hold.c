@@ -72,6 +72,7 @@ void hold_leave_sync(struct step *s, enum lone_reason why, bool timeout)
 	if (timeout)
 		back_off(s);
 	p->reason = why;
+	p->leave_acked = p->acked;
 	p->converging = false;
 	step_move(s, PEER_LONE);
 	step_act(s, ACT_UNKNOWN);
@@ -138,8 +139,12 @@ void hold_settle(struct step *s)
 	}
 	if (p->gate == GATE_OPEN && p->their_copy != COPY_WHOLE)
 		hold_leave_sync(s, LONE_SEEDING, false);
+	/* After a time-out with the link up it takes an ack to believe in the
+	 * partner again: else nothing would ever be shown with one copy. */
 	if (p->state == PEER_LONE && hold_reachable(s) &&
-	    s->env->tick >= p->backoff_until) {
+	    s->env->tick >= p->backoff_until &&
+	    (p->reason != LONE_TIMEOUT || p->acked == f->end.seq ||
+	     p->acked > p->leave_acked)) {
 		p->progress_tick = s->env->tick;
 		step_move(s, PEER_CATCHUP);
 	}
@@ -209,6 +214,10 @@ void hold_tick(struct step *s)
 	const struct peer_env *env = s->env;
 	uint64_t quiet = env->tick - p->progress_tick;
 
+	if (p->state == PEER_LONE && p->gate == GATE_OPEN &&
+	    s->f->end.seq > p->acked &&
+	    (env->tick - p->since_tick) % PEER_RESEND_TICKS == 0)
+		step_act(s, ACT_SEND_FROM)->seq = p->acked + 1;
 	if (env->single || (p->state != PEER_SYNC && p->state != PEER_CATCHUP))
 		return;
 	if (env->silent >= PEER_SUSPECT_TICKS) {

@@ -272,10 +272,14 @@ static void done(void *arg, struct write *w, int result, bool unknown,
 {
 	struct sop *o = arg;
 
-	(void)w;
 	sim_trace(o->s, "op %" PRIu64 " %s %s at node %u: %d%s %s", o->id,
 		  kinds[o->kind], o->s->acc[o->account].name, o->host, result,
 		  unknown ? " unknown" : "", err ? err->op : "");
+	for (size_t i = 0; i < o->n_tokens; i++)
+		sim_trace(o->s, "    %s: token %s uid %u%s", kinds[o->kind],
+			  o->s->tokens[o->tokens[i]].text,
+			  i < w->n_msgs ? w->msgs[i].uid : 0,
+			  w->duplicate ? " duplicate" : "");
 	o->writing = false;
 	release(o);
 	finish(o, result, unknown);
