@@ -159,7 +159,8 @@ static void on_lookup(void *arg, const struct auth_result *r)
 		adm_text(c->q, "passdb: %s", user);
 		adm_text(c->q, "  %-10s: %s", "user", r->user);
 		for (size_t i = 0; i < r->fields.n; i++)
-			if (strcmp(r->fields.v[i].name, "user"))
+			if (strcmp(r->fields.v[i].name, "user") &&
+			    strcmp(r->fields.v[i].name, "password"))
 				adm_text(c->q, "  %-10s: %s",
 					 r->fields.v[i].name,
 					 r->fields.v[i].value);
@@ -207,7 +208,19 @@ static void run(void *arg, struct adm *q, const struct ipc_head *h)
 		adm_end(q, ADM_USAGE, "auth knows no command '%s'", h->name);
 }
 
-void auth_admin(struct auth_state *st, int fd)
+/* replicator-doveadm may count the users, no more. */
+static void run_status(void *arg, struct adm *q, const struct ipc_head *h)
 {
-	adm_new(st->role, fd, run, st);
+	if (strcmp(h->name, "user") == 0 && h->n_args == 1 &&
+	    strpbrk(h->args[0], "*?"))
+		run(arg, q, h);
+	else
+		adm_end(q, ADM_NOPERM, "this socket gives the replicator's "
+			"status only");
+}
+
+void auth_admin(struct auth_state *st, int fd, unsigned flags)
+{
+	adm_new(st->role, fd, flags & ADMIN_REPLICATOR ? run_status : run,
+		st);
 }

@@ -432,12 +432,7 @@ static void auth_stop(struct role *r, unsigned flags)
 
 static void auth_on_admin(struct role *r, int fd, unsigned flags)
 {
-	if (flags & ADMIN_REPLICATOR) {
-		/* That socket is for the replicator's status only. */
-		close(fd);
-		return;
-	}
-	auth_admin(r->impl, fd);
+	auth_admin(r->impl, fd, flags);
 }
 
 static void auth_message(struct role *r, struct ipc_msg *m,

@@ -55,6 +55,6 @@ void auth_smtp_listen(struct auth_state *st, const struct ipc_head *h, int fd);
 void auth_smtp_unlisten(struct auth_state *st, uint64_t number);
 
 /* ---- auth_admin.c ------------------------------------------------------ */
-void auth_admin(struct auth_state *st, int fd);
+void auth_admin(struct auth_state *st, int fd, unsigned flags);
 
 #endif

@@ -66,6 +66,14 @@ static bool collect(void *arg, const struct engine_account_status *s)
 
 	if (!matches(m, s) || !held_here(sw->n, s))
 		return true;
+	/* Nobody's session is ended for what cannot be. */
+	if (s->state != ACCT_SYNC) {
+		row(sw->q, account_name(s->account),
+		    s->state == ACCT_SINGLE ? "this node has no partner" :
+		    "its state is not SYNC: the partner does not have all of "
+		    "it");
+		return true;
+	}
 	GROW(sw->v, sw->n_v, sw->cap);
 	memset(&sw->v[sw->n_v], 0, sizeof(sw->v[0]));
 	sw->v[sw->n_v].id = account_id(s->account);

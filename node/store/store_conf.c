@@ -108,8 +108,10 @@ struct session_conf *store_conf_new(struct role *r, struct conf *c,
 	conf_namespaces(c, &ctx, a, &ns, &n);
 	p->separator = '/';
 	for (size_t i = 0; i < n; i++)
-		if (ns[i].inbox || i == 0)
+		if (ns[i].inbox || i == 0) {
 			p->separator = ns[i].separator;
+			p->prefix = ns[i].prefix;
+		}
 	boxes_of(sc, ns, n);
 	p->hostname = hostname_of(a, c);
 	p->mail_log_prefix = conf_str(c, &ctx, "mail_log_prefix");

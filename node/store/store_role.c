@@ -208,7 +208,10 @@ static int open_store(struct store_node *n, struct err *e)
 	n->host = (struct session_host){
 		.loop = r->loop, .sys = &r->sys, .log = r->log,
 		.store = n->store, .engine = n->engine,
+		.imap_shared = n->host.imap_shared,
 		.version = DUET_VERSION, .single = eo.single,
+		.started_seconds = (int64_t)(clock_real(r->sys.clock) /
+					     USEC_PER_SEC),
 	};
 	tell_sync(n);
 	return 0;
@@ -234,20 +237,23 @@ static void on_turn(void *arg)
 
 	if (!n->engine)
 		return;
+	if (n->tick_due)
+		engine_tick(n->engine, false);
+	n->tick_due = false;
 	engine_turn(n->engine);
 	if (!n->failed)
 		store_turn(n->store);
 }
 
-/* sync ticks; when it is dead nobody else counts the silence. */
+/* A tick is counted in the turn's end, after all input: a process that slept
+ * reads what came meanwhile before it counts the silence.  What sync heard of
+ * the partner comes as LINK_TICK; a dead sync is silence too. */
 static void on_tick(void *arg)
 {
 	struct store_node *n = arg;
 
-	loop_timer_set(n->tick, 2 * STORE_TICK_USEC);
-	for (int i = 0; n->engine && !n->heard && i < 2; i++)
-		engine_tick(n->engine, false);
-	n->heard = false;
+	loop_timer_set(n->tick, STORE_TICK_USEC);
+	n->tick_due = true;
 }
 
 static void on_periodic(void *arg)
@@ -317,8 +323,6 @@ static void from_link(struct store_node *n, const struct ipc_msg *m)
 		log_event(n->role->log, LOG_ERR, "link_message_broken", NULL,
 			  "%s", e.op);
 	} else if (n->engine) {
-		if (lm.type == LINK_TICK)
-			n->heard = true;
 		engine_message(n->engine, &lm);
 	}
 	arena_free(a);
@@ -419,23 +423,39 @@ static void store_peer_new(struct role *r, enum ipc_role kind, unsigned index,
 
 /* ---- orderly stop -------------------------------------------------------------------- */
 
-static void on_checkpointed(void *arg)
+/* Engine and store call back from inside themselves: what comes next waits
+ * until they are done. */
+static void close_and_go(void *arg)
 {
 	struct store_node *n = arg;
 
 	close_store(n);
+	imap_shared_free(&n->host);
 	role_stopped(n->role);
+}
+
+static void on_checkpointed(void *arg)
+{
+	struct store_node *n = arg;
+
+	loop_defer(n->role->loop, close_and_go, n);
+}
+
+static void start_checkpoint(void *arg)
+{
+	struct store_node *n = arg;
+
+	if (n->failed)
+		role_stopped(n->role);
+	else
+		store_checkpoint(n->store, on_checkpointed, n);
 }
 
 static void on_handed_over(void *arg)
 {
 	struct store_node *n = arg;
 
-	if (n->failed) {
-		role_stopped(n->role);
-		return;
-	}
-	store_checkpoint(n->store, on_checkpointed, n);
+	loop_defer(n->role->loop, start_checkpoint, n);
 }
 
 static void start_hand_over(struct store_node *n)
@@ -572,7 +592,7 @@ static int store_go(struct role *r, struct err *e)
 	if (r->identity.has && !n->engine && open_store(n, e) < 0)
 		return e->code;
 	loop_post(r->loop, on_turn, n);
-	n->tick = loop_timer_new(r->loop, 2 * STORE_TICK_USEC, on_tick, n);
+	n->tick = loop_timer_new(r->loop, STORE_TICK_USEC, on_tick, n);
 	n->periodic = loop_timer_new(r->loop, STORE_PERIODIC_USEC, on_periodic,
 				     n);
 	role_tell(r, IPC_READY, 0, NULL);

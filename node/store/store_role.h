@@ -68,7 +68,7 @@ struct store_node {
 	uint64_t last_stream;		/* of our own questions to siblings */
 
 	struct loop_timer *tick, *periodic;
-	bool heard;			/* sync said so since the last tick */
+	bool tick_due;
 	bool failed;			/* no disk: nothing is written any more */
 	uint8_t opened_pair[16];
 	unsigned opened_index;
