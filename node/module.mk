@@ -14,7 +14,7 @@ node_SRC += node/front/front.c node/front/login.c node/front/login_cmd.c \
 node_SRC += node/store/store_role.c node/store/store_conf.c \
 	node/store/locate.c node/store/arrive.c node/store/sessions.c \
 	node/store/delivery.c node/store/rcpt.c node/store/trace.c \
-	node/store/store_admin.c
+	node/store/store_admin.c node/store/store_admin_pair.c
 node_SRC += node/link/sync_role.c node/link/link_conn.c node/link/link_dial.c \
 	node/link/proxy.c node/link/sync_admin.c
 node_SRC += \

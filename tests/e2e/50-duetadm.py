@@ -35,14 +35,14 @@ def single(t, **settings):
 
 
 def client(n, user):
-    c = imaplib.IMAP4_SSL(n.host, n.imaps, ssl_context=ssl._create_unverified_context())
+    c = imaplib.IMAP4_SSL(n.host, n.imaps, ssl_context=ssl._create_unverified_context(), timeout=60)
     c.login(user, PASSWORD)
     c.select('INBOX')
     return c
 
 
 def deliver(n, user, subject='x'):
-    with smtplib.LMTP(n.host, n.lmtp) as s:
+    with smtplib.LMTP(n.host, n.lmtp, timeout=60) as s:
         s.sendmail('a@test.example', [user + '@test.example'],
                    'From: a@test.example\r\nSubject: %s\r\n\r\nbody\r\n' % subject)
 
@@ -265,6 +265,31 @@ def a_node_without_partner_is_single(t):
 
 
 @case
+def selftest_walks_through_a_change(t):
+    n = single(t)
+    c = client(n, 'alice')
+    before = c.list()
+    for _ in range(2):
+        code, out, err = n.adm('-f', 'tab', 'pair', 'selftest', 'alice')
+        t.equal((code, err), (0, ''))
+        t.equal([(r['step'], r['result']) for r in rows(out)],
+                [('holder', 'this node'), ('create mailbox', 'ok'), ('add message', 'ok'), ('flag', 'ok'),
+                 ('read here', 'ok'), ('copy at the partner', 'this node has no partner'),
+                 ('expunge', 'ok'), ('delete mailbox', 'ok')])
+        t.true(all(float(r['ms']) >= 0 for r in rows(out)), out)
+    t.equal(c.list(), before, 'the mailbox stayed')
+    t.equal(n.adm('pair', 'selftest', 'nobody')[0], 67)
+    code, out, _ = n.adm('pair', 'switchover')
+    t.equal((code, 'no partner' in out), (75, True), out)
+    t.equal(c.noop()[0], 'OK', 'a session was ended for nothing')
+    t.equal(n.adm('replicator', 'replicate', '-p', 'high', '*')[:2], (0, '1 users updated\n'))
+    t.equal(n.adm('replicator', 'replicate', '-p', 'soon', '*')[0], 64)
+    t.equal(n.adm('replicator', 'add', 'al*'), (0, '', ''))
+    t.equal(n.adm('replicator', 'remove', 'alice'), (0, '', ''))
+    t.equal(n.adm('replicator', 'remove', 'nobody')[0], 64)
+
+
+@case
 def files_of_the_store_are_readable(t):
     n = single(t)
     deliver(n, 'alice', 'a subject')
@@ -345,6 +370,23 @@ def a_lost_partner_is_shown_with_reason_and_counts(t):
     pair.b.start()
     pair.in_sync()
     t.equal(rows(pair.a.adm('-f', 'tab', 'replicator', 'status', 'alice')[1])[0]['priority'], 'none')
+
+
+@case
+def switchover_moves_what_is_in_sync(t):
+    pair = t.pair()
+    for n in pair.nodes:
+        deliver(n, 'alice')
+        deliver(n, 'bob')
+
+    def held(n):
+        return [r['username'] for r in rows(n.adm('-f', 'tab', 'pair', 'status', '*')[1]) if r['holder'] == 'here']
+    for giver, taker in ((pair.a, pair.b), (pair.b, pair.a)):
+        code, out, err = giver.adm('pair', 'switchover')
+        t.equal((code, err), (0, ''), out)
+        t.equal((held(giver), held(taker)), ([], ['alice', 'bob']))
+    code, out, _ = pair.a.adm('pair', 'selftest', 'alice')
+    t.equal((code, 'durable on both nodes' in out), (0, True), out)
 
 
 main(__file__)
