@@ -135,13 +135,24 @@ int adm_cmd_pair_switchover(struct adm_cli *c, int argc, char **argv)
 	return r ? r : s.worst;
 }
 
+/* Asks the supervisor; one that does not know the command says so clearly. */
+static int ask_supervisor(struct adm_cli *c, const char *name)
+{
+	struct adm_request q = {.role = ROLE_SUPER, .name = name};
+	int r = adm_call(c, &q, NULL);
+
+	if (r == EX_USAGE)
+		return adm_error(c, EX_UNAVAILABLE, "`pair %s' is not served "
+				 "by this node's version; nothing was changed",
+				 name);
+	return r;
+}
+
 int adm_cmd_pair_restored(struct adm_cli *c, int argc, char **argv)
 {
-	struct adm_request q = {.role = ROLE_SUPER, .name = "restored"};
-
 	if (adm_getopt(c, argc, argv, "", NULL) != -1 || optind < argc)
 		return adm_usage(c);
-	return adm_call(c, &q, NULL);
+	return ask_supervisor(c, "restored");
 }
 
 /* What cannot be taken back wants a word more. */
@@ -150,7 +161,6 @@ int adm_cmd_pair_forget_peer(struct adm_cli *c, int argc, char **argv)
 	static const struct option longs[] = {
 		{"yes", no_argument, NULL, 1100}, {0},
 	};
-	struct adm_request q = {.role = ROLE_SUPER, .name = "forget-peer"};
 	bool sure = false;
 	int ch;
 
@@ -166,7 +176,7 @@ int adm_cmd_pair_forget_peer(struct adm_cli *c, int argc, char **argv)
 				 "lost by this, and it cannot be taken back: "
 				 "if the partner's disk is gone for good, say "
 				 "`%s pair forget-peer --yes'", c->program);
-	return adm_call(c, &q, NULL);
+	return ask_supervisor(c, "forget-peer");
 }
 
 /* ---- selftest ------------------------------------------------------------------- */

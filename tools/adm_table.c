@@ -82,7 +82,7 @@ const struct adm_command adm_commands[] = {
 	     adm_cmd_replicator_dsync_status),
 	HERE("replicator replicate", "[-a <socket>] [-f] [-p high|low] " USERS
 	     "<user mask>",
-	     "Replicates now; -f compares the whole account.",
+	     "Replicates now: takes accounts out of quarantine.",
 	     adm_cmd_replicator_replicate),
 	HERE("replicator add", "[-a <socket>] <user mask>",
 	     "Puts accounts on the queue.", adm_cmd_replicator_add),

@@ -376,8 +376,10 @@ def a_lost_partner_is_shown_with_reason_and_counts(t):
 def switchover_moves_what_is_in_sync(t):
     pair = t.pair()
     for n in pair.nodes:
-        deliver(n, 'alice')
-        deliver(n, 'bob')
+        deliver(n, 'alice', 'by ' + n.name)
+        deliver(n, 'bob', 'by ' + n.name)
+
+    pair.in_sync()
 
     def held(n):
         return [r['username'] for r in rows(n.adm('-f', 'tab', 'pair', 'status', '*')[1]) if r['holder'] == 'here']
