@@ -135,6 +135,27 @@ void dbox_expunged_path(const struct mailbox *m, uint32_t uid, struct buf *to)
 	terminate(to);
 }
 
+void dbox_deleted_path(const struct state *s, struct id128 id, uint32_t uid,
+		       bool expunged, struct buf *to)
+{
+	char hex[33];
+
+	hex_of(id.b, 16, hex);
+	buf_printf(to, "%s/.duet/.expunged/%s%s%u", s->root, hex,
+		   expunged ? "." : "/u.", uid);
+	terminate(to);
+}
+
+void dbox_expunged_index(const struct state *s, struct id128 id,
+			 struct buf *to)
+{
+	char hex[33];
+
+	hex_of(id.b, 16, hex);
+	buf_printf(to, "%s/.duet/.expunged/%s.index", s->root, hex);
+	terminate(to);
+}
+
 /* --- placing a message --------------------------------------------------------- */
 
 struct place {

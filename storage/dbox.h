@@ -21,6 +21,7 @@
  *   mailboxes/LEVEL/…/dbox-Mails/duet-id   "MAILBOXIDHEX NUMBERING\n"
  *   .duet/.expunged/MAILBOXIDHEX.UID       after MSG_EXPUNGE
  *   .duet/.expunged/MAILBOXIDHEX/          after MBOX_DELETE
+ *   .duet/.expunged/MAILBOXIDHEX.index     after MBOX_DELETE: its last index
  *   .duet/.expunged/MAILBOXIDHEX.nN/       after MBOX_RENUMBER
  *   .duet/tmp/m.MAILBOXIDHEX.N/            a directory on its way
  *   .duet/orphans/                         what the log does not know
@@ -84,5 +85,11 @@ int dbox_scan(struct state *s, struct err *e);
 void state_settle_dirs(struct state *s);
 void dbox_path(const struct mailbox *m, uint32_t uid, struct buf *to);
 void dbox_expunged_path(const struct mailbox *m, uint32_t uid, struct buf *to);
+/* The same of a deleted mailbox; expunged: before it was deleted. */
+void dbox_deleted_path(const struct state *s, struct id128 id, uint32_t uid,
+		       bool expunged, struct buf *to);
+/* The last index of a deleted mailbox: which bodies lie in .expunged. */
+void dbox_expunged_index(const struct state *s, struct id128 id,
+			 struct buf *to);
 
 #endif

@@ -157,6 +157,30 @@ static int to_orphans(struct state *s, const char *path)
 	return r < 0 ? r : -EEXIST;
 }
 
+static int move_dir(struct state *s, struct mailbox *m, const char *to);
+
+/* A mailbox of ours that could not be moved before goes aside; anything else
+ * there goes to orphans/. */
+static int make_way(struct state *s, const char *path)
+{
+	struct mailbox *m = NULL;
+	struct buf tmp;
+	int r;
+
+	for (size_t i = 0; i < s->n_mboxes + s->n_dead && !m; i++) {
+		m = i < s->n_mboxes ? s->mboxes[i] : s->dead[i - s->n_mboxes];
+		if (!m->dir || strcmp(m->dir, path) != 0)
+			m = NULL;
+	}
+	if (!m)
+		return to_orphans(s, path);
+	buf_init(&tmp, 8192);
+	tmp_path(m, &tmp);
+	r = move_dir(s, m, (char *)tmp.p);
+	buf_fini(&tmp);
+	return r;
+}
+
 int dbox_dir(struct mailbox *m, struct err *e)
 {
 	struct state *s = m->state;
@@ -176,7 +200,7 @@ int dbox_dir(struct mailbox *m, struct err *e)
 	else
 		r = wanted_path(s, slice_str(m->name), &path);
 	if (r == 0)
-		r = to_orphans(s, (char *)path.p);
+		r = make_way(s, (char *)path.p);
 	if (r == 0)
 		r = fsio_mkdirs(s->fs, (char *)path.p, 0700);
 	if (r == 0)
@@ -242,7 +266,7 @@ static int move_dir(struct state *s, struct mailbox *m, const char *to)
 	if (r == 0)
 		r = sync_names(s, parent);
 	if (r == 0)
-		r = to_orphans(s, to);
+		r = make_way(s, to);
 	if (r == 0)
 		r = s->fs->ops->rename(s->fs, m->dir, to);
 	if (r < 0)

@@ -189,6 +189,23 @@ static void fold_trim(struct state *s, const struct op_trim *o)
 
 /* --- mailboxes ------------------------------------------------------------------------ */
 
+/* Its index goes where its message files go: whoever asks for one of these
+ * bodies by hash finds it there.  Failing costs a seed at worst. */
+static void keep_index(struct state *s, struct mailbox *m, const char *index)
+{
+	struct buf to;
+
+	if (mailbox_index(m, NULL) < 0)
+		return;
+	index_note(&m->index, s->pos.seq);
+	buf_init(&to, 8192);
+	dbox_expunged_index(s, m->id, &to);
+	/* One of an earlier life need not be whole. */
+	s->fs->ops->unlink(s->fs, (char *)to.p);
+	s->fs->ops->link(s->fs, index, (char *)to.p);
+	buf_fini(&to);
+}
+
 static void bury(struct plan *p, struct mailbox *m)
 {
 	struct state *s = p->s;
@@ -203,6 +220,7 @@ static void bury(struct plan *p, struct mailbox *m)
 	if (m->index.gen) {
 		index_path(&path, s->root, m->id, m->index.gen);
 		buf_char(&path, 0);
+		keep_index(s, m, (char *)path.p);
 		garbage_add(s, (char *)path.p);
 		buf_reset(&path);
 	}

@@ -16,12 +16,25 @@
 struct plan_box {
 	struct mailbox *m;
 	bool is_new, deleted;
+	bool renumbered;		/* its UIDs mean others after that op */
+	bool named;			/* by flags, expunges or adds */
 	uint64_t uidnext;
 	size_t adds;
 	size_t keywords;		/* of its table, after the record */
 	struct slice *new_keywords;	/* folded */
 	size_t n_new_keywords, cap_new_keywords;
-	const struct op_msg_expunge *expunge;	/* the last one */
+};
+
+/* A name that the record gives to a mailbox. */
+struct plan_name {
+	struct mailbox *m;
+	struct slice name;
+};
+
+/* A message that the record takes away. */
+struct plan_gone {
+	struct mailbox *m;
+	uint32_t uid;
 };
 
 struct plan {
@@ -34,6 +47,10 @@ struct plan {
 	struct err *e;
 	struct plan_box *boxes;
 	size_t n_boxes, cap_boxes;
+	struct plan_name *renamed;	/* the last one of a mailbox counts */
+	size_t n_renamed, cap_renamed;
+	struct plan_gone *gone;
+	size_t n_gone, cap_gone;
 	const struct op_epoch_begin *begin;
 	bool wiped;			/* ACCOUNT_DELETE came */
 };
@@ -47,7 +64,7 @@ void plan_fini(struct plan *p);
 /* So that `keywords` bits fit and `more` records can be added. */
 int mailbox_index_room(struct mailbox *m, size_t keywords, size_t more,
 		       struct err *e);
-/* Without the expunged records. */
+/* Without the expunged records whose files were swept. */
 int mailbox_compact(struct mailbox *m, struct err *e);
 /* UIDs 1 … n in order, all with this modseq; message files follow. */
 int mailbox_renumber(struct mailbox *m, uint32_t uidvalidity, uint64_t modseq,

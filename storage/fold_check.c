@@ -65,21 +65,36 @@ void plan_fini(struct plan *p)
 			mailbox_free(p->boxes[i].m);
 	}
 	free(p->boxes);
+	free(p->renamed);
+	free(p->gone);
 }
 
-/* Is there a mailbox of that name after the ops so far? */
-static bool name_taken(struct plan *p, struct slice name)
+/* Its name after the ops so far. */
+static struct slice name_of(const struct plan *p, const struct mailbox *m)
+{
+	for (size_t i = p->n_renamed; i-- > 0;)
+		if (p->renamed[i].m == m)
+			return p->renamed[i].name;
+	return slice_str(m->name);
+}
+
+/* The mailbox of that name after the ops so far. */
+static struct mailbox *box_named(struct plan *p, struct slice name)
 {
 	struct mailbox *m = p->wiped ? NULL : state_mailbox_named(p->s, name);
 
+	if (m && !slice_eq(name_of(p, m), name))
+		m = NULL;
 	for (size_t i = 0; i < p->n_boxes; i++) {
-		if (p->boxes[i].m == m && p->boxes[i].deleted)
+		struct plan_box *b = &p->boxes[i];
+
+		if (b->m == m && b->deleted)
 			m = NULL;
-		if (p->boxes[i].is_new && !p->boxes[i].deleted &&
-		    slice_is(name, p->boxes[i].m->name))
-			return true;
+		if (!m && !b->deleted && (b->is_new || p->n_renamed) &&
+		    slice_eq(name_of(p, b->m), name))
+			return b->m;
 	}
-	return m != NULL;
+	return m;
 }
 
 static int check_create(struct plan *p, const struct op_mbox_create *o)
@@ -91,7 +106,7 @@ static int check_create(struct plan *p, const struct op_mbox_create *o)
 		return bad(p, "a mailbox of that id exists");
 	if (dbox_name_check(p->s, o->name) < 0)
 		return bad(p, "a mailbox name that no node may create");
-	if (name_taken(p, o->name))
+	if (box_named(p, o->name))
 		return bad(p, "a mailbox of that name exists");
 	m = mailbox_new(p->s, o->id, o->name);
 	m->uidvalidity = m->numbering = o->uidvalidity;
@@ -140,8 +155,8 @@ static int check_rename(struct plan *p, const struct op_mbox_rename *o)
 			return bad(p, "rename of a mailbox just created");
 		if (dbox_name_check(p->s, name) < 0)
 			return bad(p, "a mailbox name that no node may create");
-		at = state_mailbox_named(p->s, name);
-		if (name_taken(p, name) && !(at && renames(o, at->id)))
+		at = box_named(p, name);
+		if (at && !renames(o, at->id))
 			return bad(p, "rename onto a mailbox");
 		names[i] = name;
 	}
@@ -149,10 +164,27 @@ static int check_rename(struct plan *p, const struct op_mbox_rename *o)
 	for (size_t i = 1; i < o->n_items; i++)
 		if (slice_eq(names[i - 1], names[i]))
 			return bad(p, "rename of two mailboxes to one name");
+	for (size_t i = 0; i < o->n_items; i++) {
+		GROW(p->renamed, p->n_renamed, p->cap_renamed);
+		p->renamed[p->n_renamed++] = (struct plan_name){
+			plan_box(p, o->items[i].id)->m, o->items[i].name};
+	}
 	return 0;
 }
 
 /* --- messages ---------------------------------------------------------------------- */
+
+/* The mailbox whose UIDs an op names; NULL if it is not there, or if they have
+ * just become others. */
+static struct plan_box *uids_of(struct plan *p, struct id128 id)
+{
+	struct plan_box *b = plan_box(p, id);
+
+	if (!b || b->renumbered || p->r->modseq == 0)
+		return NULL;
+	b->named = true;
+	return b;
+}
 
 /* Number of the record of a UID that is there. */
 static int find_rec(struct plan *p, struct plan_box *b, uint32_t uid,
@@ -197,15 +229,13 @@ static int check_keywords(struct plan *p, const struct plan_box *b,
 
 static int check_add(struct plan *p, const struct op_msg_add *o)
 {
-	struct plan_box *b = plan_box(p, o->mbox);
+	struct plan_box *b = uids_of(p, o->mbox);
 
 	if (!b)
-		return bad(p, "a message for a mailbox that is not there");
+		return bad(p, "a message without mailbox or modseq");
 	if (o->uid < b->uidnext)
 		return bad(p, "UID %u below UIDNEXT %llu", o->uid,
 			   (unsigned long long)b->uidnext);
-	if (p->r->modseq == 0)
-		return bad(p, "a message without a modseq");
 	b->uidnext = (uint64_t)o->uid + 1;
 	b->adds++;
 	return check_keywords(p, b, o->keywords, o->n_keywords);
@@ -213,11 +243,11 @@ static int check_add(struct plan *p, const struct op_msg_add *o)
 
 static int check_flags(struct plan *p, const struct op_msg_flags *o)
 {
-	struct plan_box *b = plan_box(p, o->mbox);
+	struct plan_box *b = uids_of(p, o->mbox);
 	uint32_t rec;
 	int r;
 
-	if (!b || p->r->modseq == 0)
+	if (!b)
 		return bad(p, "flags without mailbox or modseq");
 	for (size_t i = 0; i < o->n_uids; i++) {
 		for (uint64_t u = o->uids[i].first; u <= o->uids[i].last; u++) {
@@ -233,14 +263,6 @@ static int check_flags(struct plan *p, const struct op_msg_flags *o)
 	return r < 0 ? r : check_keywords(p, b, o->kw_remove, o->n_kw_remove);
 }
 
-static bool expunges(const struct op_msg_expunge *o, uint32_t uid)
-{
-	for (size_t i = 0; o && i < o->n_items; i++)
-		if (o->items[i].uid == uid)
-			return true;
-	return false;
-}
-
 static int check_gone(struct plan *p, struct plan_box *b, uint32_t uid,
 		      const struct id128 *emailid)
 {
@@ -249,24 +271,46 @@ static int check_gone(struct plan *p, struct plan_box *b, uint32_t uid,
 
 	if (r < 0 && r != E_NOTFOUND)
 		return r;
-	if (r == E_NOTFOUND || expunges(b->expunge, uid))
+	if (r == E_NOTFOUND)
 		return bad(p, "expunge of UID %u, which is not there", uid);
 	if (emailid && !id128_eq(index_rec(&b->m->index, rec)->emailid,
 				 *emailid))
 		return bad(p, "expunge of UID %u with another EMAILID", uid);
+	GROW(p->gone, p->n_gone, p->cap_gone);
+	p->gone[p->n_gone++] = (struct plan_gone){b->m, uid};
+	return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct plan_gone *x = a, *y = b;
+
+	if (x->m != y->m)
+		return (uintptr_t)x->m < (uintptr_t)y->m ? -1 : 1;
+	return (x->uid > y->uid) - (x->uid < y->uid);
+}
+
+/* Each message goes once, whatever ops say so. */
+static int check_all_gone(struct plan *p)
+{
+	if (p->n_gone > 1)
+		qsort(p->gone, p->n_gone, sizeof(*p->gone), by_place);
+	for (size_t i = 1; i < p->n_gone; i++)
+		if (by_place(&p->gone[i - 1], &p->gone[i]) == 0)
+			return bad(p, "UID %u is expunged twice",
+				   p->gone[i].uid);
 	return 0;
 }
 
 static int check_expunge(struct plan *p, const struct op_msg_expunge *o)
 {
-	struct plan_box *b = plan_box(p, o->mbox);
+	struct plan_box *b = uids_of(p, o->mbox);
 	int r = 0;
 
-	if (!b || p->r->modseq == 0)
+	if (!b)
 		return bad(p, "expunge without mailbox or modseq");
 	for (size_t i = 0; i < o->n_items && r == 0; i++)
 		r = check_gone(p, b, o->items[i].uid, &o->items[i].emailid);
-	b->expunge = o;
 	return r;
 }
 
@@ -347,9 +391,11 @@ static int check_op(struct plan *p, const struct op *o)
 		return 0;
 	case OP_MBOX_RENUMBER:
 		b = plan_box(p, o->mbox_renumber.id);
-		if (!b || b->is_new || b->adds || p->r->modseq == 0)
+		if (!b || b->is_new || b->named || b->renumbered ||
+		    p->r->modseq == 0)
 			return bad(p, "renumbering of a mailbox that is not "
 				   "there or not quiet");
+		b->renumbered = true;
 		return 0;
 	case OP_SPECIALUSE:
 		if (!plan_box(p, o->specialuse.id))
@@ -364,8 +410,8 @@ static int check_op(struct plan *p, const struct op *o)
 	case OP_MSG_EXPUNGE:
 		return check_expunge(p, &o->msg_expunge);
 	case OP_MSG_RETIRE:
-		b = plan_box(p, o->msg_retire.mbox);
-		if (!b || p->r->modseq == 0)
+		b = uids_of(p, o->msg_retire.mbox);
+		if (!b)
 			return bad(p, "MSG_RETIRE without mailbox or modseq");
 		return check_gone(p, b, o->msg_retire.uid, NULL);
 	default:
@@ -392,5 +438,7 @@ int plan_check(struct plan *p)
 	    (p->frame->epoch != p->s->pos.epoch ||
 	     p->nonce != p->s->pos.nonce))
 		r = bad(p, "an epoch without its EPOCH_BEGIN");
+	if (r == 0)
+		r = check_all_gone(p);
 	return r < 0 ? r : check_modseq(p);
 }

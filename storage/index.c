@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 
 #define MAGIC "DUETIDX1"
 
@@ -88,6 +89,25 @@ int index_open(struct index *x, const char *path, struct id128 id, uint64_t gen,
 	x->rec_size = rec_size;
 	x->n = n;
 	return 0;
+}
+
+int index_open_any(struct index *x, const char *path, struct id128 id)
+{
+	struct fsio *fs = x->map.fs;
+	uint8_t h[INDEX_HEADER_SIZE];
+	int fd = fs->ops->open(fs, path, O_RDONLY, 0);
+	int r = fd < 0 ? fd : fsio_pread_all(fs, fd, h, sizeof(h), 0);
+	uint32_t size;
+
+	if (fd >= 0)
+		fs->ops->close(fs, fd);
+	if (r < 0)
+		return r;
+	size = le32_at(h + 12);
+	if (size < index_rec_size(0) || size % 8)
+		return E_CORRUPT;
+	return index_open(x, path, id, le64_at(h + 32), size, le32_at(h + 44),
+			  NULL);
 }
 
 bool index_is_open(const struct index *x)

@@ -44,6 +44,9 @@ int index_create(struct index *x, const char *path, struct id128 id,
 /* Maps an existing one that must hold n records; E_CORRUPT if it does not. */
 int index_open(struct index *x, const char *path, struct id128 id, uint64_t gen,
 	       uint32_t rec_size, uint32_t n, struct err *e);
+/* One of which only the file tells gen, record size and count (index_note()).
+ * -errno, E_CORRUPT. */
+int index_open_any(struct index *x, const char *path, struct id128 id);
 bool index_is_open(const struct index *x);
 int index_reserve(struct index *x, size_t more);
 void index_note(struct index *x, uint64_t seq);

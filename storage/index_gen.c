@@ -126,19 +126,48 @@ static void copy_cache(struct mailbox *m, struct index *next)
 	buf_fini(&path);
 }
 
+static int rising(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* UIDs of expunged messages whose files were not swept yet. */
+static uint32_t *unswept(const struct mailbox *m, size_t *n)
+{
+	const struct state *s = m->state;
+	uint32_t *uids = xmalloc((s->n_expunged + 1) * sizeof(*uids));
+
+	*n = 0;
+	for (size_t i = 0; i < s->n_expunged; i++)
+		if (s->expunged[i].uid && id128_eq(s->expunged[i].mbox, m->id))
+			uids[(*n)++] = s->expunged[i].uid;
+	qsort(uids, *n, sizeof(*uids), rising);
+	return uids;
+}
+
 int mailbox_compact(struct mailbox *m, struct err *e)
 {
 	struct index next;
+	uint32_t *keep;
+	size_t n;
 	int r = mailbox_index(m, e);
 
 	if (r < 0 || m->index.gen == 0)
 		return r;
-	r = begin(m, &next, index_rec_size(m->n_keywords), m->messages, e);
+	keep = unswept(m, &n);
+	r = begin(m, &next, index_rec_size(m->n_keywords), m->messages + n, e);
+	for (uint32_t i = 0; r == 0 && i < m->index.n; i++) {
+		const struct mrec *rec = index_rec(&m->index, i);
+
+		if (!(rec->flags & MREC_EXPUNGED) ||
+		    bsearch(&rec->uid, keep, n, sizeof(*keep), rising))
+			copy_rec(&next, &m->index, i);
+	}
+	free(keep);
 	if (r < 0)
 		return r;
-	for (uint32_t i = 0; i < m->index.n; i++)
-		if (!(index_rec(&m->index, i)->flags & MREC_EXPUNGED))
-			copy_rec(&next, &m->index, i);
 	copy_cache(m, &next);
 	swap_in(m, &next);
 	return 0;

@@ -244,17 +244,34 @@ void state_save(struct state *s, struct buf *to)
 		s->garbage[i].saved = true;
 }
 
+/* Expunged messages whose file is still there keep their record, by which
+ * their body is found. */
+static uint32_t unswept(const struct state *s, const struct mailbox *m)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < s->n_expunged; i++)
+		n += s->expunged[i].uid && id128_eq(s->expunged[i].mbox, m->id);
+	return n;
+}
+
+static bool worth_compacting(const struct state *s, const struct mailbox *m)
+{
+	uint32_t gone = m->index.n - m->messages;
+
+	/* Sessions keep record numbers. */
+	if (m->refs || gone < COMPACT_MIN || gone < m->index.n / 4)
+		return false;
+	/* Of an older numbering there may be others: this is a guess. */
+	gone -= gone < unswept(s, m) ? gone : unswept(s, m);
+	return gone >= COMPACT_MIN && gone >= m->index.n / 4;
+}
+
 static void compact_idle(struct state *s)
 {
-	for (size_t i = 0; i < s->n_mboxes; i++) {
-		struct mailbox *m = s->mboxes[i];
-		uint32_t gone = m->index.n - m->messages;
-
-		/* Sessions keep record numbers. */
-		if (m->refs == 0 && gone >= COMPACT_MIN &&
-		    gone >= m->index.n / 4)
-			mailbox_compact(m, NULL);
-	}
+	for (size_t i = 0; i < s->n_mboxes; i++)
+		if (worth_compacting(s, s->mboxes[i]))
+			mailbox_compact(s->mboxes[i], NULL);
 }
 
 void state_checkpointed(struct state *s)
@@ -376,8 +393,10 @@ static void sweep_one(struct state *s, const struct expunged_file *x)
 	if (!state_mailbox(s, x->mbox)) {
 		AUTO_FREE char *dir = xprintf("%s/.duet/.expunged/%s", s->root,
 					      hex);
+		AUTO_FREE char *index = xprintf("%s.index", dir);
 
 		fsio_remove_tree(s->fs, dir);
+		s->fs->ops->unlink(s->fs, index);
 	}
 }
 

@@ -4,6 +4,7 @@ unit_TESTS += tests/unit/storage/test_record
 unit_TESTS += tests/unit/storage/test_frame tests/unit/storage/test_simdisk
 unit_TESTS += tests/unit/storage/test_journal tests/unit/storage/test_alog
 unit_TESTS += tests/unit/storage/test_store tests/unit/storage/test_recover
+unit_TESTS += tests/unit/storage/test_parked
 unit_TESTS += tests/unit/storage/test_crash_basic tests/unit/storage/test_crash_ops
 unit_TESTS += tests/unit/storage/test_crash_reset
 # The published state and its views.
@@ -12,3 +13,5 @@ unit_TESTS += tests/unit/storage/test_state
 unit_TESTS += tests/unit/storage/test_prepare
 unit_TESTS += tests/unit/storage/test_view tests/unit/storage/test_dbox
 unit_TESTS += tests/unit/storage/test_cache
+# Overlapping work, sick disks, hostile records.
+unit_TESTS += tests/unit/storage/test_fold_hostile

@@ -222,10 +222,111 @@ static void bodies_are_found_by_hash(void)
 	rig_fini(&rig);
 }
 
+static void found(const uint8_t hash[32], bool want)
+{
+	struct buf path;
+	int r;
+
+	buf_init(&path, 4096);
+	r = state_body_find(rig.acc.state, hash, &path);
+	CU_EQ_INT(r, want ? 0 : E_NOTFOUND);
+	if (r == 0) {
+		buf_char(&path, 0);
+		CU_CLAIM(fsio_exists(rig.sys.fs, (char *)path.p), "%s",
+			 (char *)path.p);
+	}
+	buf_fini(&path);
+}
+
+static void checkpoint(void)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	state_save(rig.acc.state, &b);
+	state_checkpointed(rig.acc.state);
+	buf_fini(&b);
+}
+
+static void bodies_of_a_deleted_mailbox_are_found_until_they_are_swept(void)
+{
+	uint8_t live[32], expunged[32];
+	struct err e = ERR_NONE;
+
+	rig_init(&rig, 8);
+	rig_begin(&rig, 0, 0);
+	rig_deliver(&rig, "INBOX", "elsewhere");
+	rig_deliver(&rig, "Work", "one");
+	rig_deliver(&rig, "Work", "two");
+	memcpy(expunged, mailbox_rec(rig_box(&rig, "Work"), 0)->body_hash, 32);
+	memcpy(live, mailbox_rec(rig_box(&rig, "Work"), 1)->body_hash, 32);
+	rig_expunge(&rig, "Work", 1, 1);
+	found(live, true);
+	CU_OK(rig_mbox_write(&rig, WRITE_DELETE, "Work", NULL, &e), &e);
+	found(live, true);
+	found(expunged, true);
+	checkpoint();
+	found(live, true);
+	rig_deliver(&rig, "INBOX", "after");
+	found(mailbox_rec(rig_box(&rig, "INBOX"), 1)->body_hash, true);
+	state_sweep(rig.acc.state, RIG_NOW + 1, rig.acc.end.seq);
+	found(live, false);
+	found(expunged, false);
+	CU_EQ_INT(rig.sys.fs->ops->rmdir(rig.sys.fs, "/a/.duet/.expunged"), 0);
+	rig_fini(&rig);
+}
+
+static void compaction_forgets_no_body_that_is_there(void)
+{
+	uint8_t hash[32];
+	struct mailbox *m;
+
+	rig_init(&rig, 9);
+	rig_begin(&rig, 0, 0);
+	for (int i = 0; i < 300; i++)
+		rig_deliver(&rig, "INBOX", "x");
+	rig_deliver(&rig, "INBOX", "only this");
+	m = rig_box(&rig, "INBOX");
+	memcpy(hash, mailbox_rec(m, 300)->body_hash, 32);
+	rig_expunge(&rig, "INBOX", 2, 301);
+	checkpoint();
+	checkpoint();
+	found(hash, true);
+	CU_EQ_INT(mailbox_records(m), 301);
+	state_sweep(rig.acc.state, RIG_NOW + 1, rig.acc.end.seq);
+	checkpoint();
+	CU_EQ_INT(mailbox_records(m), 1);
+	found(hash, false);
+	rig_digest_holds(rig.acc.state);
+	rig_fini(&rig);
+}
+
+/* The rename came to the log and not to the disk. */
+static void a_mailbox_that_could_not_be_moved_is_no_orphan(void)
+{
+	struct err e = ERR_NONE;
+
+	rig_init(&rig, 10);
+	rig_begin(&rig, 0, 0);
+	rig_deliver(&rig, "old", "x");
+	simdisk_fail(rig.disk, SIM_RENAME, "old/dbox-Mails", 1, 9, EIO);
+	CU_OK(rig_mbox_write(&rig, WRITE_RENAME, "old", "new", &e), &e);
+	simdisk_fail(rig.disk, 0, NULL, 0, 0, 0);
+	rig_has(rig_box(&rig, "new"), 1, "x");
+	CU_OK(rig_mbox_write(&rig, WRITE_CREATE, "old", NULL, &e), &e);
+	rig_has(rig_box(&rig, "new"), 1, "x");
+	rig_deliver(&rig, "old", "y");
+	rig_has(rig_box(&rig, "old"), 1, "y");
+	rig_fini(&rig);
+}
+
 CU_TESTS(CU_CASE(a_message_file_is_dbox_version_2),
 	 CU_CASE(names_become_modified_utf7_levels),
 	 CU_CASE(staged_bodies_are_linked_or_copied),
 	 CU_CASE(damage_is_found_and_repaired),
 	 CU_CASE(a_file_the_log_does_not_know_goes_to_orphans),
 	 CU_CASE(where_links_end_a_copy_is_made),
-	 CU_CASE(bodies_are_found_by_hash))
+	 CU_CASE(bodies_are_found_by_hash),
+	 CU_CASE(bodies_of_a_deleted_mailbox_are_found_until_they_are_swept),
+	 CU_CASE(compaction_forgets_no_body_that_is_there),
+	 CU_CASE(a_mailbox_that_could_not_be_moved_is_no_orphan))
