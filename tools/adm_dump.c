@@ -193,6 +193,10 @@ static void dump_index(struct dump *d)
 	struct id128 id;
 	uint64_t gen, seq;
 
+	if (d->in.n < INDEX_HEADER_SIZE) {
+		damaged(d, "the file is shorter than its header");
+		return;
+	}
 	cursor_copy(&c, id.b, sizeof(id.b));
 	gen = cursor_le64(&c);
 	if (cursor_le32(&c) != crc32c(0, d->in.p, 40) || c.bad)
