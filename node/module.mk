@@ -74,3 +74,6 @@ node_SRC += \
 	node/config/conf_diff.c \
 	node/config/conf_dump.c \
 	node/config/conf_doc.c
+
+# The unit of systemd.
+unit_FILES += etc/systemd/duet.service.in
