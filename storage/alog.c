@@ -320,6 +320,9 @@ void alog_append(struct alog *l, struct slice frame, struct position pos)
 			slice_sub(frame, 8, FRAME_HEADER_SIZE + f.payload.n));
 	frame_put(&s->tail, &f, crc);
 	assert(!s->tail.failed);
+	/* As old as its youngest frame, also before the file is there. */
+	if (s->mtime < (int64_t)(f.hlc >> 16) * 1000)
+		s->mtime = (int64_t)(f.hlc >> 16) * 1000;
 	s->size += frame.n;
 	l->waiting += frame.n;
 	l->pos = pos;

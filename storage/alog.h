@@ -76,7 +76,8 @@ int alog_cut(struct alog *l, struct position pos, struct err *e);
 /* seq of the last frame that was trimmed away, 0 at first. */
 uint64_t alog_floor(const struct alog *l);
 /* Removes whole segments whose frames are all <= seq and which were last
- * written before `before` (mtime) or make the log larger than `size_max`. */
+ * written before `before` (mtime of the file, hlc of frames of this life) or
+ * make the log larger than `size_max`. */
 void alog_trim(struct alog *l, uint64_t seq, int64_t before_usec,
 	       uint64_t size_max);
 

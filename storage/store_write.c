@@ -346,6 +346,7 @@ static int gather_bodies(struct store *s, struct account *a,
 			 uint8_t missing[32], struct err *e)
 {
 	size_t k = 0;
+	uint64_t inlined = 0;
 
 	out->n = record_inline_bodies(r);
 	out->data = arena_zalloc(arena, (out->n + 1) * sizeof(*out->data));
@@ -358,6 +359,12 @@ static int gather_bodies(struct store *s, struct account *a,
 		if (r->ops[i].kind != OP_MSG_ADD ||
 		    (!m->inline_body && !needs_stage(&r->ops[i])))
 			continue;
+		/* No entry of the journal holds more: nothing is loaded. */
+		if (m->inline_body &&
+		    (m->size > STORE_ENTRY_MAX ||
+		     (inlined += m->size) > STORE_ENTRY_MAX))
+			return err_set(e, E_LIMIT, "a record with more than %u "
+				       "bytes of bodies", STORE_ENTRY_MAX);
 		if (m->inline_body && in && k < in->n && in->data[k].p) {
 			sha256(in->data[k], hash);
 			if (!digest_equal(hash, m->body_hash, 32) ||
@@ -370,8 +377,7 @@ static int gather_bodies(struct store *s, struct account *a,
 		}
 		if (m->inline_body) {
 			buf_init(&b, (size_t)m->size + 1);
-			got = m->size > STORE_ENTRY_MAX ? E_LIMIT :
-			      store_body_load(s, a, m->body_hash, m->size, &b,
+			got = store_body_load(s, a, m->body_hash, m->size, &b,
 					      e);
 			if (got == 0)
 				out->data[k++] = arena_dup(arena, buf_all(&b));
@@ -542,8 +548,9 @@ int store_publish(struct store *s, struct account *a, uint64_t seq,
 	while (r == 0 && a->published.seq < seq)
 		r = publish_one(a, pending_at(a->pending.next), e);
 	if (r == 0 && a->replaying && a->published.seq >= a->unclean_until) {
-		a->replaying = false;
+		/* Until that came through its sums and counts are not right. */
 		r = state_replayed(a->state, e);
+		a->replaying = r < 0;
 	}
 	return r;
 }

@@ -14,6 +14,7 @@ static struct simdisk *disk;
 static struct fsio *fs;
 static struct alog *lg;
 static struct position at[200];
+static uint64_t now_msec;	/* of the frames */
 
 static int open_at(const struct alog_end *end, bool cut, struct err *e)
 {
@@ -28,6 +29,7 @@ static void begin(void)
 	struct alog_end end = {.pos = frame_genesis(PAIR, acct)};
 	struct err e = ERR_NONE;
 
+	now_msec = 0;
 	disk = simdisk_new(NULL);
 	fs = simdisk_fs(disk);
 	fs->ops->mkdir(fs, "/log", 0700);
@@ -46,7 +48,7 @@ static void add(uint64_t seq)
 {
 	struct op op = {.kind = OP_NOOP};
 	struct record r = {.ops = &op, .n_ops = 1};
-	struct frame f = {.type = FRAME_RECORD, .seq = seq, .hlc = seq};
+	struct frame f = {.type = FRAME_RECORD, .seq = seq, .hlc = now_msec << 16 | seq};
 	struct position pos = at[seq - 1];
 	struct buf payload, bytes;
 
@@ -285,6 +287,25 @@ static void trimming_keeps_what_is_needed(void)
 	finish();
 }
 
+static void what_was_written_lately_is_not_old(void)
+{
+	struct err e = ERR_NONE;
+
+	begin();
+	now_msec = 5000;
+	add_to(40);
+	CU_OK(alog_flush(lg, &e), &e);
+	now_msec = 9000;
+	add_to(80);
+	CU_OK(alog_flush(lg, &e), &e);
+	alog_trim(lg, 80, 5000000, UINT64_MAX);
+	CU_EQ_U64(alog_floor(lg), 0);
+	alog_trim(lg, 80, 8000000, UINT64_MAX);
+	CU_CLAIM(alog_floor(lg) > 0 && alog_floor(lg) <= 40, "floor %ju",
+		 (uintmax_t)alog_floor(lg));
+	finish();
+}
+
 static void a_log_may_begin_at_a_seed(void)
 {
 	struct alog_end end = {0};
@@ -332,5 +353,6 @@ CU_TESTS(CU_CASE(reads_from_memory_and_files_alike),
 	 CU_CASE(a_flipped_bit_is_found),
 	 CU_CASE(a_segment_of_another_place_is_refused),
 	 CU_CASE(trimming_keeps_what_is_needed),
+	 CU_CASE(what_was_written_lately_is_not_old),
 	 CU_CASE(a_log_may_begin_at_a_seed),
 	 CU_CASE(what_cannot_be_written_stays))
