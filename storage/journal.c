@@ -18,6 +18,10 @@
 #define MAGIC_BATCH 0x48425544u		/* "DUBH" */
 #define FORMAT_MAJOR 1u
 #define BATCH_MAX (32u * 1024 * 1024)
+/* How far the ring is filled with zeros before the head, and in what pieces
+ * (a piece becomes one unit of the page cache). */
+#define ZERO_AHEAD (1024u * 1024)
+#define ZERO_PIECE (64u * 1024)
 
 /* A batch that is in the ring and not recycled. */
 struct live {
@@ -40,6 +44,7 @@ struct journal {
 	struct live *live;		/* [first, n_live) */
 	size_t first, n_live, cap_live;
 	uint64_t head, used;
+	uint64_t filled;	/* ring before it was written, by this process */
 	uint64_t last_written, last_durable;
 	uint64_t tail_offset;		/* after the last recycled batch */
 	uint64_t time;
@@ -195,7 +200,7 @@ int journal_open(const struct journal_opts *o, struct journal **out,
 	j->o = *o;
 	j->path = xstrdup(o->path);
 	j->fd = -1;
-	j->head = j->tail_offset = JOURNAL_BLOCK;
+	j->head = j->tail_offset = j->filled = JOURNAL_BLOCK;
 	r = open_file(j, &made, e);
 	if (r < 0) {
 		journal_free(j);
@@ -482,6 +487,36 @@ int journal_put(struct journal *j, enum journal_type type,
 	return 0;
 }
 
+/*
+ * A block that is only allocated becomes a written one in the file system's
+ * own journal: then fdatasync waits for a commit there, and that for the data
+ * of every file made since, which are our message files.  So zeros are written
+ * ahead of the head, once for every MiB of the first pass over the ring; what
+ * they overwrite was recycled or never used.
+ */
+static int fill_ahead(struct journal *j)
+{
+	static const uint8_t zeros[ZERO_PIECE];
+	uint64_t at = j->head, to = at + ZERO_AHEAD;
+	int r = 0;
+
+	if (at <= j->filled)
+		return 0;
+	if (to > j->end)
+		to = j->end;
+	/* The oldest batch, if the ring has come round to it. */
+	if (j->live[j->first].offset >= at && to > j->live[j->first].offset)
+		to = j->live[j->first].offset;
+	while (at < to && r == 0) {
+		uint64_t n = to - at < ZERO_PIECE ? to - at : ZERO_PIECE;
+
+		r = fsio_pwrite_all(j->o.sys->fs, j->fd, zeros, n, at);
+		at += n;
+	}
+	j->filled = at;
+	return r;
+}
+
 /* The gathered entries become a batch in the file. */
 static int write_batch(struct journal *j)
 {
@@ -507,6 +542,8 @@ static int write_batch(struct journal *j)
 	offset = j->head + size > j->end ? JOURNAL_BLOCK : j->head;
 	live_add(j, ++j->last_written, offset, size);
 	r = fsio_pwrite_all(j->o.sys->fs, j->fd, j->flying.p, size, offset);
+	if (r == 0)
+		r = fill_ahead(j);
 	if (r < 0)
 		fail(j, r, "write");
 	return r;
