@@ -63,6 +63,10 @@ struct account {
 					 * since it was loaded unclean */
 	size_t raw_state_n;
 	uint64_t seed_token;
+	/* Entries of the journal that waited in state_dir/parked/ for the
+	 * account to be replayed, and are in it now. */
+	struct parked_file *parked;
+	size_t n_parked;
 	struct spilled *spilled;	/* rising */
 	size_t n_spilled, cap_spilled;
 	/* Staged bodies: there may be some; the last published frame that named

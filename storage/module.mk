@@ -5,7 +5,7 @@ storage_SRC += storage/frame.c storage/journal.c storage/alog.c \
 	storage/alog_read.c storage/ckmark.c storage/snapfile.c \
 	storage/account_root.c storage/store.c storage/store_account.c \
 	storage/store_write.c storage/store_read.c storage/store_checkpoint.c \
-	storage/store_recover.c storage/store_body.c storage/store_reset.c \
+	storage/store_recover.c storage/store_parked.c storage/store_body.c storage/store_reset.c \
 	storage/store_periodic.c
 
 # The published state and its views: index, message files, cache, snapshot.

@@ -38,6 +38,9 @@ void snapfile_encode(const struct snapfile *f, struct buf *to)
 	buf_le64(to, f->token);
 	buf_le64(to, f->state.n);
 	buf_slice(to, f->state);
+	buf_le32(to, (uint32_t)(f->parked.n / 16));
+	buf_le32(to, 0);
+	buf_slice(to, f->parked);
 	if (!to->failed)
 		le32_to(to->p + from + 12,
 			crc32c(0, to->p + from + 16, to->n - from - 16));
@@ -51,6 +54,7 @@ int snapfile_decode(struct slice in, struct snapfile *out, struct err *e)
 	struct snapfile f;
 	uint32_t crc;
 	uint64_t n;
+	size_t n_parked;
 
 	cursor_le16(&c);
 	crc = cursor_le32(&c);
@@ -77,6 +81,9 @@ int snapfile_decode(struct slice in, struct snapfile *out, struct err *e)
 	f.token = cursor_le64(&c);
 	n = cursor_le64(&c);
 	f.state = cursor_bytes(&c, n > SIZE_MAX ? SIZE_MAX : (size_t)n);
+	n_parked = cursor_le32(&c);
+	cursor_le32(&c);
+	f.parked = cursor_bytes(&c, 16 * n_parked);
 	if (!cursor_done(&c) || f.end.pos.seq < f.pos.seq)
 		return err_set(e, E_CORRUPT, "damaged snapshot");
 	*out = f;

@@ -30,6 +30,9 @@ struct snapfile {
 	struct position acked;		/* what the partner said it has */
 	uint64_t token;			/* of the seed it came from, 0 = none */
 	struct slice state;
+	/* Files of parked entries that are in the account: for each the
+	 * journal's id u64 and batch u64. */
+	struct slice parked;
 };
 
 void snapfile_encode(const struct snapfile *f, struct buf *to);

@@ -42,7 +42,8 @@ void store_close(struct store *s);
 void store_drop(struct store *s);
 /*
  * The recovery process: replays *every* journal present, whatever their
- * number, then leaves a clean mark in each.  progress may be NULL.
+ * number, then leaves a clean mark in each.  progress may be NULL; it is told
+ * of each journal, and of each account that was parked.
  */
 int store_recover_all(const struct store_opts *o,
 		      void (*progress)(void *arg, const char *text), void *arg,
@@ -57,6 +58,14 @@ int store_recover_all(const struct store_opts *o,
  */
 int store_set_aside(const struct store_opts *o, unsigned number,
 		    struct err *e);
+
+/*
+ * Accounts that could not be brought up to date at the start, and why.  Their
+ * changes wait, durably, in state_dir/parked/; opening one tries again and
+ * applies them.  The others are not hindered.
+ */
+typedef bool store_parked_cb(void *arg, struct id128 id, const char *why);
+void store_parked(struct store *s, store_parked_cb *cb, void *arg);
 
 /* Accounts known to state_dir/accounts whose process is this one. */
 typedef bool store_account_cb(void *arg, struct id128 id, const char *name,

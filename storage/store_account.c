@@ -252,14 +252,26 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 	struct store *s = a->store;
 	AUTO_FREE char *log = account_dir(a, "state/log");
 	struct alog_opts lo = {s->fs, log, a->id, pair_slice(s), s->o.node,
-			       a->replayed || fresh, s->o.log_segment};
+			       false, s->o.log_segment};
 	struct state_opts so = state_opts_of(a);
 	struct snapfile f = {0};
+	bool parked = false;
 	struct buf b;
-	int r;
+	int r, listed;
 
 	buf_init(&b, SNAPFILE_MAX);
 	r = choose(a, &b, &f, e);
+	if (r == 0 || r == E_NOTFOUND) {
+		listed = account_parked_files(a, f.parked, &parked, e);
+		if (listed < 0)
+			r = listed;
+		else if (r == E_NOTFOUND && parked)
+			fresh = fresh || store_parked_fresh(s, a->id,
+							    a->parked);
+	}
+	if (parked)
+		a->replayed = true;
+	lo.cut = a->replayed || fresh;
 	if (r == 0) {
 		r = load_state(a, &f, e);
 		a->snap_seq = f.pos.seq;
@@ -323,6 +335,7 @@ void account_drop(struct account *a)
 	if (!a)
 		return;
 	account_forget_tree(a);
+	free(a->parked);
 	free(a->name);
 	free(a->root);
 	free(a);
@@ -452,7 +465,7 @@ int store_account_open(struct store *s, struct id128 id, const char *name,
 	if (r < 0)
 		return r;
 	fresh = !account_root_has_log(s->fs, known.root);
-	return account_load(s, &known, fresh, NULL, out, e);
+	return store_unpark(s, &known, fresh, out, e);
 }
 
 struct account *store_account(struct store *s, struct id128 id)

@@ -99,7 +99,7 @@ static int write_snapshot(struct account *a, struct ckmark_no no,
 			     .mark = a->mark, .mark_reason = a->mark_reason,
 			     .mark_time = a->mark_time,
 			     .acked = a->partner_acked, .token = a->seed_token};
-	struct buf b;
+	struct buf b, parked;
 	int r;
 
 	alog_end(a->log, &f.end);
@@ -107,6 +107,9 @@ static int write_snapshot(struct account *a, struct ckmark_no no,
 	if (f.unclean_until < f.end.pos.seq)
 		f.unclean_until = f.end.pos.seq;
 	buf_init(&b, SNAPFILE_MAX);
+	buf_init(&parked, SNAPFILE_MAX);
+	account_parked_put(a, &parked);
+	f.parked = buf_all(&parked);
 	*saved_out = !a->raw_state;
 	if (a->raw_state) {
 		f.state = slice_of(a->raw_state, a->raw_state_n);
@@ -118,6 +121,7 @@ static int write_snapshot(struct account *a, struct ckmark_no no,
 			       a->root) :
 		       snapfile_write(a->store->fs, dir, ++a->snap_number, &f,
 				      e);
+	buf_fini(&parked);
 	buf_fini(&b);
 	return r;
 }
@@ -265,6 +269,7 @@ static void after_account(struct store *s, size_t i)
 	a->snap_kept = newest;
 	a->snap_seq = s->ck.snap_seq[i];
 	account_unspill(a, a->snap_seq);
+	account_parked_done(a);
 	if (s->ck.saved[i])
 		state_checkpointed(a->state);
 	store_sweep_stages(s, a);

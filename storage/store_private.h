@@ -8,6 +8,7 @@
  *   store_write.c       append, accept, durable, publish
  *   store_checkpoint.c  checkpoints
  *   store_recover.c     replay of a journal
+ *   store_parked.c      entries of accounts that could not be replayed
  *   store_read.c        frames for the partner
  *   store_reset.c       cut, seeds
  *   store_body.c        bodies by hash, staging
@@ -102,6 +103,7 @@ struct store {
 	struct list touched;		/* account.touched: frames not durable */
 	struct list acks;		/* account.acks */
 	struct list flights;		/* store_flight */
+	struct map *parked;		/* id → char *: why it could not be replayed */
 	struct list waits;		/* store_wait, oldest first */
 	struct map *lone;		/* id → ckmark_lone: durable LONE marks */
 	struct journal_id *partner;
@@ -185,6 +187,42 @@ void account_unspill(struct account *a, uint64_t upto);
 
 /* --- store_recover.c --- */
 int store_replay(struct store *s, struct err *e);
+/* As account_load() for an account with parked entries: these are applied. */
+int store_unpark(struct store *s, const struct account_root *root, bool fresh,
+		 struct account **out, struct err *e);
+
+/* --- store_parked.c --- */
+/*
+ * An account that recovery cannot bring up to date (its file system is not
+ * mounted, its log is damaged, …) must not keep the others from starting, nor
+ * the journal from being recycled.  Its entries go to a file of their own,
+ * durable before the checkpoint; opening the account applies them.  Its
+ * snapshots then say that they are in it, and the next checkpoint removes the
+ * file.
+ */
+struct parked_file {
+	uint32_t order;			/* of the files of one account */
+	uint64_t journal, batch;	/* the journal, and its mark then */
+	bool included;			/* in the account's snapshot */
+};
+/* In order; free() the result. */
+int store_parked_list(struct store *s, struct id128 id,
+		      struct parked_file **out, size_t *n_out, struct err *e);
+int store_parked_each(struct store *s, struct id128 id,
+		      const struct parked_file *f, journal_entry_cb *cb,
+		      void *arg, struct err *e);
+/* It begins with the account's first frame. */
+bool store_parked_fresh(struct store *s, struct id128 id,
+			const struct parked_file *f);
+void store_parked_begin(struct buf *b);
+void store_parked_put(struct buf *b, const struct journal_entry *en);
+int store_parked_write(struct store *s, struct id128 id, struct buf *b,
+		       bool fresh, struct err *e);
+/* Fills a->parked; left: some are not in the snapshot that names `included`. */
+int account_parked_files(struct account *a, struct slice included,
+			 bool *left_out, struct err *e);
+void account_parked_put(const struct account *a, struct buf *to);
+void account_parked_done(struct account *a);
 
 /* --- store_reset.c --- */
 int store_reset_replay(struct store *s, struct account *a,

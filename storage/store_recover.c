@@ -7,26 +7,30 @@
 #include <errno.h>
 #include <inttypes.h>
 
-/* Where in the journal an account's tree was replaced last: what stands
- * before it is ignored. */
-struct replaced {
-	uint64_t ordinal;
-	uint64_t token;
-};
-
-/* The lowest position that a RESET cut an account's log to. */
-struct cut {
-	uint64_t ordinal;
-	struct position pos;
+/* What a pass meets of one account: first its parked entries, then those of
+ * the journal. */
+struct mine {
+	uint64_t n;			/* entries met in this pass */
+	bool begun;			/* in the second pass */
+	/* Its tree was replaced last by the entry of this number: what stands
+	 * before is ignored. */
+	uint64_t replaced_at, token;
+	/* The lowest position that a RESET cut its log to. */
+	uint64_t cut_at;
+	struct position cut;
+	struct parked_file *files;	/* of earlier recoveries */
+	size_t n_files;
+	/* It cannot be brought up to date: the entries are kept. */
+	bool parked, fresh;
+	struct buf entries;
 };
 
 struct replay {
 	struct store *s;
-	struct map *replaced;		/* id → replaced */
-	struct map *cuts;		/* id → cut */
-	uint64_t ordinal;		/* of the entry, over all batches */
+	struct map *mine;		/* id → mine */
 	struct arena *arena;
 	struct err *e;
+	bool refuse;			/* not a matter of one account */
 };
 
 static struct id128 id_at(struct slice data)
@@ -44,67 +48,107 @@ static int broken(struct replay *x, const struct journal_entry *en)
 		       "type %u that cannot be read", en->batch, en->type);
 }
 
-/* --- first pass -------------------------------------------------------------- */
-
-static void note_cut(struct replay *x, const struct reset_entry *reset)
+static bool has_account(const struct journal_entry *en)
 {
-	struct cut *c = map_get(x->cuts, id_slice(&reset->account));
-
-	if (!c) {
-		c = NEW(struct cut);
-		map_put(x->cuts, id_slice(&reset->account), c);
-	} else if (c->pos.seq < reset->pos.seq) {
-		return;
-	}
-	c->ordinal = x->ordinal;
-	c->pos = reset->pos;
+	return en->type != JOURNAL_TIME && en->type != JOURNAL_JOURNALS;
 }
 
-static int find_replaced(void *arg, const struct journal_entry *en)
-{
-	struct replay *x = arg;
-	struct reset_entry reset;
-	struct replaced *r;
+/* --- first pass -------------------------------------------------------------- */
 
-	x->ordinal++;
-	if (en->time > x->s->last_batch_time)
-		x->s->last_batch_time = en->time;
-	if (en->type != JOURNAL_RESET)
-		return 0;
+static int note_reset(struct replay *x, struct mine *m,
+		      const struct journal_entry *en)
+{
+	struct reset_entry reset;
+
 	if (!reset_entry_get(en->data, &reset))
 		return broken(x, en);
-	if (reset.kind == RESET_CUT) {
-		note_cut(x, &reset);
+	if (reset.kind == RESET_REPLACED) {
+		m->replaced_at = m->n;
+		m->token = reset.token;
+	} else if (m->cut_at == 0 || reset.pos.seq <= m->cut.seq) {
+		m->cut_at = m->n;
+		m->cut = reset.pos;
+	}
+	return 0;
+}
+
+struct one {
+	struct replay *x;
+	struct mine *m;
+	bool skip;			/* count only */
+};
+
+static int note_parked(void *arg, const struct journal_entry *en)
+{
+	struct one *o = arg;
+
+	o->m->n++;
+	return en->type == JOURNAL_RESET ? note_reset(o->x, o->m, en) : 0;
+}
+
+static void park(struct replay *x, struct id128 id, struct mine *m)
+{
+	struct store *s = x->s;
+	struct account *a = map_remove(s->accounts, id_slice(&id));
+
+	account_drop(a);
+	m->parked = true;
+	free(map_put(s->parked, id_slice(&id), xstrdup(x->e->op)));
+	*x->e = ERR_NONE;
+}
+
+/* Files of parked entries that cannot be read are a matter of that account. */
+static int mine_of(struct replay *x, struct id128 id, struct mine **out)
+{
+	struct mine *m = map_get(x->mine, id_slice(&id));
+	int r = 0;
+
+	*out = m;
+	if (m)
 		return 0;
+	*out = m = NEW(struct mine);
+	map_put(x->mine, id_slice(&id), m);
+	store_parked_begin(&m->entries);
+	r = store_parked_list(x->s, id, &m->files, &m->n_files, x->e);
+	for (size_t i = 0; i < m->n_files && r == 0; i++)
+		r = store_parked_each(x->s, id, &m->files[i], note_parked,
+				      &(struct one){x, m, false}, x->e);
+	return r;
+}
+
+static int note(void *arg, const struct journal_entry *en)
+{
+	struct replay *x = arg;
+	struct id128 id = id_at(en->data);
+	struct mine *m;
+	int r;
+
+	if (en->time > x->s->last_batch_time)
+		x->s->last_batch_time = en->time;
+	if (!has_account(en))
+		return 0;
+	r = mine_of(x, id, &m);
+	if (r == 0 && !m->parked) {
+		m->n++;
+		if (en->type == JOURNAL_RESET)
+			r = note_reset(x, m, en);
 	}
-	r = map_get(x->replaced, id_slice(&reset.account));
-	if (!r) {
-		r = NEW(struct replaced);
-		map_put(x->replaced, id_slice(&reset.account), r);
-	}
-	r->ordinal = x->ordinal;
-	r->token = reset.token;
+	if (r < 0)
+		park(x, id, m);
 	return 0;
 }
 
 /* --- second pass -------------------------------------------------------------- */
 
 /* The account, with its tree as the last mark left it. */
-static int account_of(struct replay *x, struct id128 id, bool fresh,
-		      struct account **out)
+static int load_account(struct replay *x, struct id128 id, struct mine *m,
+			bool fresh)
 {
 	struct store *s = x->s;
-	struct account *a = store_account(s, id);
-	struct replaced *rep = map_get(x->replaced, id_slice(&id));
-	struct cut *cut = map_get(x->cuts, id_slice(&id));
 	struct account_root root;
-	int r;
+	struct account *a;
+	int r = account_root_get(s->fs, s->state_dir, id, &root, x->e);
 
-	if (a) {
-		*out = a;
-		return 0;
-	}
-	r = account_root_get(s->fs, s->state_dir, id, &root, x->e);
 	if (r < 0)
 		return r;
 	r = account_root_check(s->fs, pair_slice(s), &root, x->e);
@@ -112,17 +156,18 @@ static int account_of(struct replay *x, struct id128 id, bool fresh,
 		r = err_set(x->e, E_TEMP, "%s has no owner's mark, but the "
 			    "journal has changes of '%s': is its file system "
 			    "mounted?", root.root, root.name);
-	if (r == 0 && rep)
-		r = store_seed_finish(s, root.root, rep->token, x->e);
+	if (r == 0 && m->replaced_at)
+		r = store_seed_finish(s, root.root, m->token, x->e);
 	if (r == 0)
-		r = account_load(s, &root, fresh, cut ? &cut->pos : NULL, out,
-				 x->e);
+		r = account_load(s, &root, fresh, m->cut_at ? &m->cut : NULL,
+				 &a, x->e);
 	if (r < 0)
 		err_prefix(x->e, "account '%s'", root.name);
 	return r;
 }
 
-static int redo_frame(struct replay *x, const struct journal_entry *en)
+static int redo_frame(struct replay *x, struct account *a,
+		      const struct journal_entry *en)
 {
 	struct store *s = x->s;
 	struct frame_entry fe;
@@ -130,7 +175,6 @@ static int redo_frame(struct replay *x, const struct journal_entry *en)
 	struct pending_frame *p;
 	struct position pos;
 	struct record rec;
-	struct account *a;
 	struct frame f;
 	int r;
 
@@ -138,9 +182,6 @@ static int redo_frame(struct replay *x, const struct journal_entry *en)
 	if (!frame_entry_get(en->data, x->arena, &fe))
 		return broken(x, en);
 	frame_get(fe.frame, &f, NULL);
-	r = account_of(x, fe.account, f.seq == 1, &a);
-	if (r < 0)
-		return r;
 	if (f.seq != a->end.seq + 1 ||
 	    f.chain != frame_chain(pair_slice(s), a->id, a->end.chain, &f))
 		return err_set(x->e, E_CORRUPT, "account '%s': frame %" PRIu64
@@ -163,13 +204,12 @@ static int redo_frame(struct replay *x, const struct journal_entry *en)
 	return 0;
 }
 
-static int redo_mark(struct replay *x, const struct journal_entry *en)
+static int redo_mark(struct replay *x, struct account *a,
+		     const struct journal_entry *en)
 {
 	struct cursor c = cursor_of(en->data);
 	struct ckmark_lone m;
-	struct account *a;
 	uint16_t kind;
-	int r;
 
 	cursor_copy(&c, m.account.b, 16);
 	kind = cursor_le16(&c);
@@ -179,30 +219,23 @@ static int redo_mark(struct replay *x, const struct journal_entry *en)
 	m.partner = get_position(&c);
 	if (!cursor_done(&c) || (kind != MARK_SYNC && kind != MARK_LONE))
 		return broken(x, en);
-	r = account_of(x, m.account, true, &a);
-	if (r == 0)
-		store_apply_mark(x->s, a, (uint8_t)kind, &m);
-	return r;
+	store_apply_mark(x->s, a, (uint8_t)kind, &m);
+	return 0;
 }
 
-static int redo_acked(struct replay *x, const struct journal_entry *en)
+static int redo_acked(struct replay *x, struct account *a,
+		      const struct journal_entry *en)
 {
 	struct cursor c = cursor_of(en->data);
 	struct position pos;
-	struct account *a;
-	struct id128 id;
-	int r;
 
-	cursor_copy(&c, id.b, 16);
+	cursor_bytes(&c, 16);
 	pos = get_position(&c);
 	if (!cursor_done(&c))
 		return broken(x, en);
-	r = account_of(x, id, true, &a);
-	if (r == 0) {
-		a->partner_acked = pos;
-		head_acked(a->head, pos.seq);
-	}
-	return r;
+	a->partner_acked = pos;
+	head_acked(a->head, pos.seq);
+	return 0;
 }
 
 static int redo_journals(struct replay *x, const struct journal_entry *en)
@@ -235,42 +268,98 @@ static bool is_first_frame(const struct journal_entry *en)
 	       f.seq == 1;
 }
 
+static int redo_one(struct replay *x, struct id128 id, struct mine *m,
+		    const struct journal_entry *en)
+{
+	struct account *a;
+	int r;
+
+	m->n++;
+	if (m->n < m->replaced_at)
+		return 0;
+	a = store_account(x->s, id);
+	if (!a) {
+		r = load_account(x, id, m, is_first_frame(en));
+		if (r < 0)
+			return r;
+		a = store_account(x->s, id);
+	}
+	if (a->cut_loaded && m->n < m->cut_at)
+		return 0;	/* dropped by that RESET, and gone already */
+	switch (en->type) {
+	case JOURNAL_FRAME:
+		return redo_frame(x, a, en);
+	case JOURNAL_MARK:
+		return redo_mark(x, a, en);
+	case JOURNAL_ACKED:
+		return redo_acked(x, a, en);
+	case JOURNAL_RESET:
+		return store_reset_replay(x->s, a, en, x->e);
+	}
+	x->refuse = true;
+	return err_set(x->e, E_VERSION, "batch %" PRIu64 " holds an entry of "
+		       "type %u: written by a newer version", en->batch,
+		       en->type);
+}
+
+static int redo_parked_one(void *arg, const struct journal_entry *en)
+{
+	struct one *o = arg;
+
+	if (o->skip) {
+		o->m->n++;
+		return 0;
+	}
+	return redo_one(o->x, id_at(en->data), o->m, en);
+}
+
+/* The parked entries that are not in the account yet.  It is loaded first,
+ * for its snapshot tells which. */
+static int redo_parked(struct replay *x, struct id128 id, struct mine *m)
+{
+	struct account *a;
+	int r = 0;
+
+	m->begun = true;
+	m->n = 0;
+	if (m->n_files == 0)
+		return 0;
+	r = load_account(x, id, m, false);
+	a = store_account(x->s, id);
+	for (size_t i = 0; r == 0 && i < a->n_parked; i++) {
+		struct one o = {x, m, a->parked[i].included};
+
+		r = store_parked_each(x->s, id, &a->parked[i], redo_parked_one,
+				      &o, x->e);
+	}
+	for (size_t i = 0; r == 0 && i < a->n_parked; i++)
+		a->parked[i].included = true;
+	return r;
+}
+
 static int redo(void *arg, const struct journal_entry *en)
 {
 	struct replay *x = arg;
 	struct id128 id = id_at(en->data);
-	struct replaced *rep;
-	struct cut *cut;
-	struct account *a;
-	int r;
+	struct mine *m;
+	int r = 0;
 
-	x->ordinal++;
 	if (en->type == JOURNAL_TIME)
 		return 0;
 	if (en->type == JOURNAL_JOURNALS)
 		return redo_journals(x, en);
-	rep = map_get(x->replaced, id_slice(&id));
-	if (rep && x->ordinal < rep->ordinal)
+	m = map_get(x->mine, id_slice(&id));
+	if (m->parked)
 		return 0;
-	r = account_of(x, id, is_first_frame(en), &a);
-	if (r < 0)
-		return r;
-	cut = map_get(x->cuts, id_slice(&id));
-	if (a->cut_loaded && cut && x->ordinal < cut->ordinal)
-		return 0;	/* dropped by that RESET, and gone already */
-	switch (en->type) {
-	case JOURNAL_FRAME:
-		return redo_frame(x, en);
-	case JOURNAL_MARK:
-		return redo_mark(x, en);
-	case JOURNAL_ACKED:
-		return redo_acked(x, en);
-	case JOURNAL_RESET:
-		return store_reset_replay(x->s, a, en, x->e);
+	if (!m->begun)
+		r = redo_parked(x, id, m);
+	if (r == 0)
+		r = redo_one(x, id, m, en);
+	if (r < 0 && !x->refuse) {
+		park(x, id, m);
+		r = 0;
 	}
-	return err_set(x->e, E_VERSION, "batch %" PRIu64 " holds an entry of "
-		       "type %u: written by a newer version", en->batch,
-		       en->type);
+	return r;
 }
 
 /* --- the end ----------------------------------------------------------------------- */
@@ -308,38 +397,131 @@ static void bury(struct store *s)
 		(struct ckmark_dead){{m->batch, m->sub}, last};
 }
 
-static int walk(struct store *s, struct replay *x)
+static void settle_all(struct replay *x)
 {
-	int r = journal_each(s->journal, find_replaced, x, x->e);
 	struct slice key;
 	void *value;
 
-	x->ordinal = 0;
-	if (r == 0)
-		r = journal_each(s->journal, redo, x, x->e);
-	for (size_t i = 0; r == 0 && map_each(s->accounts, &i, &key, &value);)
-		r = settle(value, x->e);
+	for (size_t i = 0; map_each(x->mine, &i, &key, &value);) {
+		struct id128 id = id_at(key);
+		struct account *a = store_account(x->s, id);
+
+		if (a && settle(a, x->e) < 0)
+			park(x, id, value);
+	}
+}
+
+/* --- what is kept of accounts that could not be replayed ------------------------------ */
+
+static int keep(void *arg, const struct journal_entry *en)
+{
+	struct replay *x = arg;
+	struct id128 id = id_at(en->data);
+	struct mine *m = has_account(en) ? map_get(x->mine, id_slice(&id)) :
+					   NULL;
+
+	if (!m || !m->parked)
+		return 0;
+	if (le32_at(m->entries.p + 52) == 0)
+		m->fresh = is_first_frame(en);
+	store_parked_put(&m->entries, en);
+	return 0;
+}
+
+/* Durably, before their batches can go. */
+static int keep_parked(struct replay *x)
+{
+	struct store *s = x->s;
+	struct slice key;
+	void *value;
+	int r = 0;
+
+	if (map_size(s->parked) == 0)
+		return 0;
+	r = journal_each(s->journal, keep, x, x->e);
+	for (size_t i = 0; r == 0 && map_each(x->mine, &i, &key, &value);) {
+		struct mine *m = value;
+
+		if (m->parked)
+			r = store_parked_write(s, id_at(key), &m->entries,
+					       m->fresh, x->e);
+	}
 	return r;
 }
 
-int store_replay(struct store *s, struct err *e)
+static void replay_begin(struct replay *x, struct store *s, struct err *e)
 {
-	struct replay x = {.s = s, .replaced = map_new(), .cuts = map_new(),
-			   .arena = arena_new(65536), .e = e};
+	*x = (struct replay){.s = s, .mine = map_new(),
+			     .arena = arena_new(65536), .e = e};
+	s->recovering = true;
+}
+
+static void replay_end(struct replay *x)
+{
 	struct slice key;
 	void *value;
+
+	x->s->recovering = false;
+	for (size_t i = 0; map_each(x->mine, &i, &key, &value);) {
+		struct mine *m = value;
+
+		free(m->files);
+		buf_fini(&m->entries);
+		free(m);
+	}
+	map_free(x->mine);
+	arena_free(x->arena);
+}
+
+int store_unpark(struct store *s, const struct account_root *root, bool fresh,
+		 struct account **out, struct err *e)
+{
+	struct id128 id = root->id;
+	struct account *a;
+	struct replay x;
+	struct mine *m;
 	int r;
 
-	s->recovering = true;
-	r = walk(s, &x);
-	s->recovering = false;
-	for (size_t i = 0; map_each(x.replaced, &i, &key, &value);)
-		free(value);
-	map_free(x.replaced);
-	for (size_t i = 0; map_each(x.cuts, &i, &key, &value);)
-		free(value);
-	map_free(x.cuts);
-	arena_free(x.arena);
+	replay_begin(&x, s, e);
+	r = mine_of(&x, id, &m);
+	if (r == 0 && m->n_files == 0) {
+		replay_end(&x);
+		return account_load(s, root, fresh, NULL, out, e);
+	}
+	if (r == 0)
+		r = redo_parked(&x, id, m);
+	a = store_account(s, id);
+	if (r == 0)
+		r = settle(a, e);
+	replay_end(&x);
+	if (r < 0) {
+		map_remove(s->accounts, id_slice(&id));
+		account_drop(a);
+		err_prefix(e, "%s/parked holds changes of '%s' that cannot be "
+			   "applied", s->state_dir, root->name);
+		return r;
+	}
+	free(map_remove(s->parked, id_slice(&id)));
+	*out = a;
+	return 0;
+}
+
+/* --- the journal of this process ------------------------------------------------------ */
+
+int store_replay(struct store *s, struct err *e)
+{
+	struct replay x;
+	int r;
+
+	replay_begin(&x, s, e);
+	r = journal_each(s->journal, note, &x, e);
+	if (r == 0)
+		r = journal_each(s->journal, redo, &x, e);
+	if (r == 0) {
+		settle_all(&x);
+		r = keep_parked(&x);
+	}
+	replay_end(&x);
 	if (r < 0)
 		return r;
 	bury(s);
@@ -361,6 +543,16 @@ int store_replay(struct store *s, struct err *e)
 	return 0;
 }
 
+void store_parked(struct store *s, store_parked_cb *cb, void *arg)
+{
+	struct slice key;
+	void *why;
+
+	for (size_t i = 0; map_each(s->parked, &i, &key, &why);)
+		if (!cb(arg, id_at(key), why))
+			return;
+}
+
 /* --- the recovery process ------------------------------------------------------------ */
 
 struct present {
@@ -380,10 +572,26 @@ static bool add_present(void *arg, const char *name)
 	return true;
 }
 
+struct told {
+	void (*progress)(void *arg, const char *text);
+	void *arg;
+};
+
+static bool tell_parked(void *arg, struct id128 id, const char *why)
+{
+	struct told *t = arg;
+	AUTO_FREE char *text = xprintf("parked, the others go on: %s", why);
+
+	(void)id;
+	t->progress(t->arg, text);
+	return true;
+}
+
 static int recover_one(const struct store_opts *o, unsigned number,
 		       void (*progress)(void *arg, const char *text), void *arg,
 		       struct err *e)
 {
+	struct told told = {progress, arg};
 	struct store *s = NULL;
 	int r = store_open_number(o, number, &s, e);
 
@@ -391,6 +599,8 @@ static int recover_one(const struct store_opts *o, unsigned number,
 		err_prefix(e, "journal %u", number);
 		return r;
 	}
+	if (progress)
+		store_parked(s, tell_parked, &told);
 	r = store_checkpoint_now(s, true, e);
 	if (progress && r == 0) {
 		AUTO_FREE char *text = xprintf(

@@ -358,13 +358,17 @@ static int write_seed(struct seed *d, struct err *e)
 			     .end = {.pos = d->pos}, .token = d->token};
 	struct fsio *fs = d->s->fs;
 	uint8_t token[8];
-	struct buf b;
+	struct buf b, parked;
 	int fd, r;
 
 	buf_init(&b, SNAPFILE_MAX);
 	state_save(d->state, &b);
 	f.state = buf_all(&b);
+	buf_init(&parked, SNAPFILE_MAX);
+	account_parked_put(d->a, &parked);
+	f.parked = buf_all(&parked);
 	r = b.failed ? E_LIMIT : snapfile_write(fs, snap, 1, &f, e);
+	buf_fini(&parked);
 	buf_fini(&b);
 	if (r < 0)
 		return r;
@@ -470,9 +474,17 @@ static int exchange(struct fsio *fs, const char *root, uint64_t token)
 	AUTO_FREE char *orphans = xprintf("%s/.duet/orphans", root);
 	AUTO_FREE char *duet = xprintf("%s/.duet", root);
 	AUTO_FREE char *mark = xprintf("%s/" SEED_MARK, mail);
+	AUTO_FREE char *new_state = xprintf("%s/.duet/state", tree);
+	AUTO_FREE char *old = xprintf("%s.old", state);
+	bool installed;
 	int r;
 
 	if (!fsio_exists(fs, tree))
+		return 0;
+	/* It was installed before, and the next one is being built there. */
+	installed = has_token(fs, state, token);
+	if (!installed ? !has_token(fs, new_state, token) :
+			 fsio_exists(fs, orphan) && !fsio_exists(fs, old))
 		return 0;
 	/* First all of the mail, then the state, which says that it is done. */
 	r = swap_dirs(fs, root, "", "mailboxes",
