@@ -11,3 +11,4 @@ fuzz_TARGETS += tests/fuzz/fuzz_passwd_file tests/fuzz/fuzz_auth_client
 # Configuration files, variables, bytes for the children.
 fuzz_TARGETS += tests/fuzz/fuzz_config
 fuzz_TARGETS += tests/fuzz/fuzz_snapshot
+fuzz_TARGETS += tests/fuzz/fuzz_trace

@@ -1,3 +1,7 @@
 # IMAP sessions on a single node in memory, by dialogs.
 unit_TESTS += tests/unit/node/test_imap_dialogs
 unit_TESTS += tests/unit/node/test_imap_session
+unit_TESTS += tests/unit/node/test_imap_garbage
+# Identity, heads between roles, delivery headers.
+unit_TESTS += tests/unit/node/test_identity tests/unit/node/test_ipc_msg
+unit_TESTS += tests/unit/node/test_trace
