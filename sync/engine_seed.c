@@ -66,6 +66,8 @@ static void forget(struct eacct *ea)
 void engine_seed_start(struct eacct *ea)
 {
 	ea->seed_wanted = true;
+	/* What waits here is in a log that will be replaced. */
+	engine_unknown(ea, true, account_published(ea->a).seq);
 	if (ea->seed_installing)
 		return;
 	if (!ea->seed_running && running(ea->e) >= ENGINE_SEEDS_MAX)

@@ -1,2 +1,5 @@
 # Simulations: no arguments = what `make check-sim` runs.
 sim_TESTS += tests/sim/peersim
+sim_TESTS += tests/sim/sim
+# The parts of sim; the program itself is tests/sim/sim.c.
+testlib_SRC += tests/sim/sim_node.c tests/sim/sim_work.c tests/sim/sim_check.c

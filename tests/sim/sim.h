@@ -173,7 +173,7 @@ struct sim {
 	uint64_t latency, delay;
 	uint64_t counts[32];
 	uint64_t next_fault;
-	bool ended;
+	bool ended, may_fork;
 };
 
 #define SIM_BAD(s, ...) sim_bad((s), __VA_ARGS__)
@@ -209,6 +209,7 @@ void sim_work_step(struct sim *s);
 void sim_work_lost(struct sim *s, struct sstore *st);
 void sim_work_free(struct sim *s);
 size_t sim_work_queued(struct sim *s);
+void sim_work_print(struct sim *s);
 
 /* sim_check.c */
 void sim_check_init(struct sim *s);

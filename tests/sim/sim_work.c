@@ -542,6 +542,8 @@ void sim_work_lost(struct sim *s, struct sstore *st)
 			o->writing = o->served = false;
 			finish(o, E_TEMP, true);
 		} else if (at == st && o->at_life == st->life && o->ask) {
+			/* The proxied session's client is gone. */
+			engine_ask_cancel(o->ask);
 			o->ask = NULL;
 			finish(o, E_TEMP, true);
 		}
@@ -561,4 +563,19 @@ void sim_work_free(struct sim *s)
 {
 	while (!list_empty(&s->ops))
 		op_free(CONTAINER_OF(s->ops.next, struct sop, node));
+}
+
+void sim_work_print(struct sim *s)
+{
+	for (struct list *l = s->ops.next; l != &s->ops; l = l->next) {
+		struct sop *o = CONTAINER_OF(l, struct sop, node);
+
+		sim_trace(s, "op %" PRIu64 " %s %s waits: at %u host %u%s%s%s%s%s",
+			  o->id, kinds[o->kind], s->acc[o->account].name, o->at,
+			  o->host, o->ask ? " ask" : "",
+			  o->served ? " served" : "",
+			  o->writing ? " writing" : "",
+			  o->forwarded ? " forwarded" : "",
+			  o->waiting ? " queued" : "");
+	}
 }
