@@ -411,9 +411,9 @@ static void sync_end(struct sim_sync *s)
 	void *arg = s->arg;
 	int error = s->error;
 
-	s->event = 0;
 	if (error == 0)
 		commit(d, s->node, s->upto);
+	/* Its own event may still wait: sync_free() cancels it. */
 	sync_free(s);
 	done(arg, error);
 }
