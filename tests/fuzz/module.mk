@@ -12,3 +12,5 @@ fuzz_TARGETS += tests/fuzz/fuzz_passwd_file tests/fuzz/fuzz_auth_client
 fuzz_TARGETS += tests/fuzz/fuzz_config
 fuzz_TARGETS += tests/fuzz/fuzz_snapshot
 fuzz_TARGETS += tests/fuzz/fuzz_trace
+# Messages of the pair link.
+fuzz_TARGETS += tests/fuzz/fuzz_link

@@ -7,3 +7,5 @@ unit_TESTS += tests/unit/proto/test_address tests/unit/proto/test_date
 unit_TESTS += tests/unit/proto/test_mutf7 tests/unit/proto/test_mailbox_name
 unit_TESTS += tests/unit/proto/test_text tests/unit/proto/test_message_fields
 unit_TESTS += tests/unit/proto/test_lmtp_parse
+# The pair link.
+unit_TESTS += tests/unit/proto/test_link
