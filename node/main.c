@@ -139,8 +139,13 @@ int main(int argc, char **argv)
 		return 64;
 	}
 	if (role)
-		return run_role(role, index, fd);
-	if (recover)
-		return super_recover(&o);
-	return o.foreground ? super_main(&o) : background(&o);
+		c = run_role(role, index, fd);
+	else if (recover)
+		c = super_recover(&o);
+	else
+		c = o.foreground ? super_main(&o) : background(&o);
+	for (size_t i = 0; i < o.n_over; i++)
+		free((char *)(uintptr_t)over[i].name);
+	free(over);
+	return c;
 }

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 unsigned role_store_of(const struct role *r, struct id128 account)
 {
@@ -327,6 +328,7 @@ int role_main(enum ipc_role kind, unsigned index, int fd,
 	r.sys.rng = rng_system();
 	r.super = ipc_new(r.loop, fd, &super_ops, &r);
 	code = loop_run(r.loop);
-	/* What a process holds goes with it; the orderly end was STOP. */
-	return code;
+	/* What a process holds goes with it; the orderly end was STOP.  Threads
+	 * of a pool may still be at work: nothing is freed under them. */
+	_exit(code);
 }

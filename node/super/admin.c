@@ -257,3 +257,10 @@ void super_admin_accept(struct super *s, struct listener *l)
 	a->io = loop_io_new(s->loop, fd, LOOP_IN, on_head, a);
 	a->timer = loop_timer_new(s->loop, ADMIN_HEAD_USEC, on_timeout, a);
 }
+
+void super_admin_end_all(struct super *s)
+{
+	/* Before list_init() there can be none. */
+	while (s->admins.next && !list_empty(&s->admins))
+		admin_free(CONTAINER_OF(s->admins.next, struct admin, node));
+}

@@ -16,7 +16,7 @@
 #include "node/base/loop.h"
 
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 enum { PHASE_DRAIN, PHASE_STORES, PHASE_REST, PHASE_EXIT };
 
@@ -128,9 +128,8 @@ static void on_deadline(void *arg)
 
 void super_stop(struct super *s, int code)
 {
-	if (s->stopping) {
+	if (s->stopping)
 		return;
-	}
 	s->stopping = true;
 	loop_notify("STOPPING=1");
 	log_event(s->log, LOG_INF, "stopping", NULL, "Stopping");
@@ -150,4 +149,10 @@ void super_stop(struct super *s, int code)
 	}
 	super_listen_close_all(s);
 	enter(s, PHASE_DRAIN);
+}
+
+void super_stop_free(struct stop *st)
+{
+	loop_timer_free(st->timer);
+	free(st);
 }

@@ -17,6 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define START_BUSY_TRIES 20
+#define START_BUSY_USEC 100000
+
 static unsigned count_of(const struct conf *c, const char *name,
 			 unsigned otherwise, unsigned max)
 {
@@ -215,6 +218,20 @@ static int prepare(struct super *s, const struct super_opts *o, struct err *e)
 	return 0;
 }
 
+/* After a supervisor was killed its children need a moment to die and to let
+ * go of their sockets. */
+static int open_listeners(struct super *s, struct listen_change *ch,
+			  struct err *e)
+{
+	for (int i = 0; super_listen_prepare(s, s->conf, ch, e) < 0; i++) {
+		if (e->code != -EADDRINUSE || i == START_BUSY_TRIES)
+			return e->code;
+		*e = ERR_NONE;
+		usleep(START_BUSY_USEC);
+	}
+	return 0;
+}
+
 static int start(struct super *s, struct err *e)
 {
 	struct listen_change ch;
@@ -223,7 +240,7 @@ static int start(struct super *s, struct err *e)
 	loop_signal(s->loop, SIGINT, on_term, s);
 	loop_signal(s->loop, SIGHUP, on_hup, s);
 	loop_signal(s->loop, SIGUSR1, on_usr1, s);
-	if (super_listen_prepare(s, s->conf, &ch, e) < 0)
+	if (open_listeners(s, &ch, e) < 0)
 		return e->code;
 	child_init(s);
 	super_listen_commit(s, &ch);
@@ -233,6 +250,34 @@ static int start(struct super *s, struct err *e)
 	s->ping = loop_timer_new(s->loop, SUPER_PING_USEC, on_ping, s);
 	loop_watchdog(s->loop);
 	return 0;
+}
+
+static void fini(struct super *s)
+{
+	for (unsigned i = 0; i < s->n_children; i++) {
+		ipc_free(s->children[i].ipc);
+		ipc_free(s->children[i].files);
+		loop_timer_free(s->children[i].restart);
+	}
+	loop_timer_free(s->ping);
+	super_admin_end_all(s);
+	if (s->stop)
+		super_stop_free(s->stop);
+	if (s->conf)
+		super_listen_close_all(s);
+	if (s->base_dir)
+		super_dirs_clean(s);
+	if (s->loop)
+		loop_free(s->loop);
+	log_free(s->log);
+	conf_unref(s->conf);
+	if (s->sys.fs)
+		fsio_system_free(s->sys.fs);
+	free(s->base_dir);
+	free(s->state_dir);
+	free(s->empty_dir);
+	free(s->mail_root);
+	free((char *)(uintptr_t)s->path);
 }
 
 int super_main(const struct super_opts *o)
@@ -252,18 +297,14 @@ int super_main(const struct super_opts *o)
 	if (start(&s, &e) < 0)
 		goto failed;
 	loop_run(s.loop);
-	super_listen_close_all(&s);
-	super_dirs_clean(&s);
 	log_event(s.log, LOG_INF, "stopped", NULL, "Stopped");
+	fini(&s);
 	return s.exit_code;
 failed:
 	fprintf(stderr, "duetd: Fatal: %s\n", e.op);
 	if (s.log && !s.also_stderr)
 		log_event(s.log, LOG_FATAL, "start_failed", NULL, "%s", e.op);
-	if (s.conf)
-		super_listen_close_all(&s);
-	if (s.base_dir)
-		super_dirs_clean(&s);
+	fini(&s);
 	return e.code == E_CONFIG ? 89 : 1;
 }
 
@@ -275,9 +316,10 @@ int super_recover(const struct super_opts *o)
 	umask(077);
 	if (prepare(&s, o, &e) < 0) {
 		fprintf(stderr, "duetd: Fatal: %s\n", e.op);
+		fini(&s);
 		return 1;
 	}
-	super_dirs_clean(&s);
+	fini(&s);
 	printf("all journals are replayed\n");
 	return 0;
 }

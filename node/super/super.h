@@ -192,11 +192,13 @@ void super_reopen_logs(struct super *s);
 
 /* ---- stop.c ---- */
 void super_stop(struct super *s, int code);
+void super_stop_free(struct stop *st);
 void stop_child_done(struct super *s, struct child *c);
 
 /* ---- admin.c ---- */
 /* io callback of an admin listener. */
 void super_admin_accept(struct super *s, struct listener *l);
+void super_admin_end_all(struct super *s);
 
 /* ---- rootfile.c ---- */
 /* Answers READ on c by FILE. */
