@@ -64,6 +64,7 @@ struct node_link {
 	bool partner_regressed, partner_trusted;
 	bool regressed;			/* this node */
 	bool regress_heard;		/* the partner knows that it is */
+	bool partner_new;		/* its disk: older journals mean nothing */
 	uint64_t settled_tick;		/* a regression was over then */
 	unsigned equal_ticks;
 	struct store_slot *stores;

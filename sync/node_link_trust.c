@@ -28,6 +28,9 @@ size_t trust_journals(const struct node_link *n, struct link_journal *out,
 bool trust_regressed(const struct node_link *n, const struct link_journal *j,
 		     size_t n_j, bool partial)
 {
+	/* The stores still remember those of its old disk. */
+	if (n->partner_new)
+		return false;
 	for (unsigned i = 0; i < n->n_stores; i++) {
 		const struct store_slot *s = &n->stores[i];
 
@@ -177,6 +180,8 @@ void trust_heartbeat(struct node_link *n, const struct link_heartbeat *b)
 	trusted = b->trusted && !regressed;
 	changed = trusted != n->partner_trusted ||
 		  regressed != n->partner_regressed;
+	if (trusted)
+		n->partner_new = false;
 	n->partner_trusted = trusted;
 	n->partner_regressed = regressed;
 	/* The stores write the journals down with their next batch. */
@@ -230,7 +235,8 @@ static enum node_state state_of(const struct node_link *n,
 				const struct link_report *sum)
 {
 	if (!n->id.member)
-		return n->refused ? NODE_REFUSED : NODE_SINGLE;
+		return n->refused && !n->id.n_retired ? NODE_REFUSED :
+		       NODE_SINGLE;
 	if (n->regressed || (n->control && n->partner_regressed))
 		return NODE_REGRESSED;
 	if (sum->forked)

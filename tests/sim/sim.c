@@ -168,6 +168,8 @@ static bool do_fault(struct sim *s, enum fault f)
 		/* A copy from before another disk was replaced is refused: a
 		 * matter for the operator. */
 		if (!n->copy[0] || !sim_in_sync(s) ||
+		    /* Both old: nobody can judge (case 47). */
+		    (s->restored && s->restored != n->i + 1) ||
 		    !id128_eq(n->copy_identity.partner_incarnation,
 			      o->identity.incarnation) ||
 		    !id128_eq(n->copy_identity.incarnation,
@@ -176,6 +178,7 @@ static bool do_fault(struct sim *s, enum fault f)
 		/* What was in flight when the copy was taken may have been
 		 * shown in the life that is lost now: a fork, if it is. */
 		s->may_fork = true;
+		s->restored = n->i + 1;
 		sim_node_restore(n);
 		break;
 	case F_SLOW:
@@ -309,10 +312,13 @@ static void settle(struct sim *s)
 		power_on(n);
 		normal_disk(n);
 		for (unsigned k = 0; k < SIM_STORES; k++)
-			restart_failed(&n->stores[k]);
+			simdisk_fail(n->stores[k].disk, 0, NULL, 0, 0, 0);
 	}
 	for (unsigned k = 0, rest = 0; k < 1200 && !s->bad[0] && rest < 8; k++) {
 		run_for(s, 200 * SIM_MS);
+		for (unsigned i = 0; i < 2; i++)
+			for (unsigned p = 0; p < SIM_STORES; p++)
+				restart_failed(&s->n[i].stores[p]);
 		/* The replica shows it a moment later. */
 		if ((sim_in_sync(s) && !sim_work_queued(s)) ||
 		    (any_forked(s) && k > 400))

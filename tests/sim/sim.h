@@ -174,6 +174,7 @@ struct sim {
 	uint64_t counts[32];
 	uint64_t next_fault;
 	bool ended, may_fork;
+	unsigned restored;		/* node index + 1 */
 };
 
 #define SIM_BAD(s, ...) sim_bad((s), __VA_ARGS__)

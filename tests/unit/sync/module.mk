@@ -1,0 +1,2 @@
+# Tests of the pair: one account, the node level, whole nodes.
+unit_TESTS += tests/unit/sync/test_node_link
