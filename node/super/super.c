@@ -286,7 +286,9 @@ int super_main(const struct super_opts *o)
 	struct err e = ERR_NONE;
 
 	signal(SIGPIPE, SIG_IGN);
-	umask(077);
+	/* Directories on the way to ours are for everybody to pass; what is
+	 * private says so itself. */
+	umask(022);
 	if (prepare(&s, o, &e) < 0)
 		goto failed;
 	say_notes(&s);
@@ -313,7 +315,7 @@ int super_recover(const struct super_opts *o)
 	struct super s = {0};
 	struct err e = ERR_NONE;
 
-	umask(077);
+	umask(022);
 	if (prepare(&s, o, &e) < 0) {
 		fprintf(stderr, "duetd: Fatal: %s\n", e.op);
 		fini(&s);

@@ -125,6 +125,27 @@ static int take_lock(struct super *s, struct err *e)
 	return r;
 }
 
+/* name, base_dir, configuration, time: is there such a configuration? */
+static bool still_there(struct slice line)
+{
+	char path[4096];
+	size_t n = 0;
+
+	for (int i = 0; i < 2; i++) {
+		ptrdiff_t tab = slice_chr(line, '\t');
+
+		if (tab < 0)
+			return false;
+		line = slice_sub(line, (size_t)tab + 1, line.n);
+	}
+	while (n < line.n && line.p[n] != '\t' && n < sizeof(path) - 1) {
+		path[n] = (char)line.p[n];
+		n++;
+	}
+	path[n] = 0;
+	return access(path, F_OK) == 0;
+}
+
 /* For duetadm -i.  A caller who may not write there is found by -c only. */
 static void note_instance(struct super *s)
 {
@@ -148,7 +169,7 @@ static void note_instance(struct super *s)
 		size_t n = nl < 0 ? rest.n : (size_t)nl + 1;
 		struct slice l = slice_sub(rest, 0, n);
 
-		if (!memmem(l.p, l.n, own, strlen(own)))
+		if (!memmem(l.p, l.n, own, strlen(own)) && still_there(l))
 			buf_slice(&new, l);
 		rest = slice_sub(rest, n, rest.n);
 	}
@@ -304,6 +325,7 @@ int super_as_owner(struct super *s, super_owner_fn *fn, struct err *e)
 	if (pid == 0) {
 		struct err mine = ERR_NONE;
 
+		umask(077);
 		s->sys.fs = fsio_system(NULL);
 		if (s->owner.root && privs_drop(&p, &mine) < 0)
 			;
