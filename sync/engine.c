@@ -207,8 +207,11 @@ static void each(struct engine *e, enum peer_event_kind k)
 	}
 }
 
-static void partner_is(struct engine *e, const struct engine_link *l)
+/* Gives whether what this node says of itself in its Positions changed. */
+static bool partner_is(struct engine *e, const struct engine_link *l)
 {
+	bool changed = e->env.trusted != l->trusted ||
+		       e->env.regressed != l->regressed;
 	struct journal_id j[LINK_JOURNALS_MAX];
 	size_t n = l->n_journals < LINK_JOURNALS_MAX ? l->n_journals :
 		   LINK_JOURNALS_MAX;
@@ -226,11 +229,13 @@ static void partner_is(struct engine *e, const struct engine_link *l)
 					   l->journals[i].last_batch};
 	if (n)
 		store_partner_journals(e->store, j, n);
+	return changed;
 }
 
 void engine_link_up(struct engine *e, const struct engine_link *l)
 {
 	bool again = e->env.link && l->partner_boot == e->partner_boot;
+	bool changed;
 	size_t i = 0;
 	void *v;
 
@@ -238,10 +243,12 @@ void engine_link_up(struct engine *e, const struct engine_link *l)
 		return;
 	e->env.member = true;
 	e->env.single = false;
-	partner_is(e, l);
+	changed = partner_is(e, l);
 	if (again) {
-		/* Only what is known of the partner changed. */
-		each(e, EV_WANTED);
+		/* Only what is known of one of them changed.  What this node
+		 * may do is part of its Position: the partner must see it
+		 * before anything is done with it. */
+		each(e, changed ? EV_GATE : EV_WANTED);
 		return;
 	}
 	if (e->env.link)

@@ -43,7 +43,8 @@ const char *peer_state_name(enum peer_state s)
 void peer_init(struct peer *p)
 {
 	*p = (struct peer){.state = PEER_IDLE, .gate = GATE_CLOSED,
-			   .mark_asked = MARK_LONE, .their_copy = COPY_WHOLE};
+			   .mark_asked = MARK_LONE, .their_copy = COPY_WHOLE,
+			   .their_trusted = true};
 }
 
 struct peer_action *step_act(struct step *s, enum peer_action_kind kind)
@@ -233,21 +234,6 @@ enum peer_verdict peer_verdict(const struct peer *p, const struct peer_env *env,
 
 /* --- events ------------------------------------------------------------- */
 
-static void link_up(struct step *s)
-{
-	struct peer *p = s->p;
-
-	if (s->env->partner_regressed || s->env->partner_lost) {
-		/* What its old disk showed alone nobody knows any more: the
-		 * next epoch of every account jumps R, once. */
-		if (!p->jump_done)
-			p->jump_stale = true;
-	} else {
-		p->jump_done = false;
-	}
-	gate_close(s);
-}
-
 static void accepted(struct step *s)
 {
 	struct peer *p = s->p;
@@ -382,8 +368,6 @@ static void dispatch(struct step *s)
 		hold_tick(s);
 		break;
 	case EV_LINK_UP:
-		link_up(s);
-		break;
 	case EV_LINK_DOWN:
 		gate_close(s);
 		break;

@@ -36,8 +36,11 @@
  *     and it is durable here; or it received the HANDOVER in this life.
  *  3. Nothing beyond the partner's ack is published unless the mark LONE is
  *     durable.  last mark SYNC implies published <= acked.
- *  4. From an appended HANDOVER on the giver appends nothing.
- *  5. acked never exceeds the own end.
+ *  4. A partner that may not hold is only taken over from after its own
+ *     Position said so: from then on it writes nothing in this generation,
+ *     and regaining trust begins another one.
+ *  5. From an appended HANDOVER on the giver appends nothing.
+ *  6. acked never exceeds the own end.
  */
 
 #include "proto/link.h"
@@ -206,7 +209,7 @@ struct peer {
 	/* the partner, as of the present generation */
 	struct position their_end, their_acked;
 	uint8_t their_mark, their_copy;
-	bool their_regressed;
+	bool their_regressed, their_trusted;
 	uint64_t their_published;
 	uint64_t shown_there;		/* published there at the exchange: not
 					 * served here before it is here too */

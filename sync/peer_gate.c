@@ -167,6 +167,13 @@ void gate_position(struct step *s)
 	p->their_mark = pos->mark;
 	p->their_copy = pos->copy;
 	p->their_regressed = pos->regressed;
+	p->their_trusted = pos->trusted;
+	/* What its old disk showed alone nobody knows any more: the next epoch
+	 * of every account jumps R, once for each such loss. */
+	if (pos->trusted)
+		p->jump_done = false;
+	else if ((pos->regressed || s->env->partner_lost) && !p->jump_done)
+		p->jump_stale = true;
 	p->their_published = pos->published;
 	p->shown_there = pos->published;
 	for (size_t i = 0; i < pos->n_lineage; i++)

@@ -243,6 +243,7 @@ static bool givable(const struct step *s)
 	       !p->begun_seq && !p->hold_seq && step_mine(s) && !f->busy &&
 	       f->end.seq == f->published.seq && p->acked == f->end.seq &&
 	       s->env->partner_trusted && !s->env->partner_regressed &&
+	       p->their_trusted &&
 	       hold_reachable(s);
 }
 

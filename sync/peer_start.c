@@ -21,7 +21,7 @@ static uint64_t jump_for(struct step *s, enum epoch_reason why, bool alone,
 		*skip = PEER_EPOCH_SKIP;
 		return UID_JUMP_STALE;
 	}
-	if (why == EPOCH_START && s->env->partner_trusted &&
+	if (why == EPOCH_START && p->their_trusted &&
 	    p->their_copy == COPY_WHOLE && !s->env->regressed &&
 	    (p->start_mark == MARK_SYNC || s->f->end.seq == 0))
 		return 0;
@@ -60,6 +60,12 @@ bool start_begin(struct step *s, enum epoch_reason why, bool alone)
 	if (p->jump_stale) {
 		p->jump_stale = false;
 		p->jump_done = true;
+	}
+	if (!step_mine(s)) {
+		/* All that was accepted may have been shown by the old holder:
+		 * nobody is served before it is published here. */
+		p->enter_lone = true;
+		p->shown_there = s->f->end.seq;
 	}
 	if (alone)
 		p->enter_lone = true;
@@ -134,9 +140,9 @@ static void replica_with_gate(struct step *s)
 	struct peer *p = s->p;
 	bool able = s->env->trusted && !s->env->regressed && !s->env->stopping;
 
-	if (able && p->jump_stale) {
+	if (able && !p->their_trusted && p->jump_stale) {
 		start_begin(s, EPOCH_REGRESSED, false);
-	} else if (able && !s->env->partner_trusted && wanted(s)) {
+	} else if (able && !p->their_trusted && wanted(s)) {
 		start_begin(s, EPOCH_TAKEOVER, false);
 	} else if (able && p->resigned_there && wanted(s) && !s->env->manual &&
 		   (s->f->end.seq >= p->resigned_seq ||

@@ -915,6 +915,7 @@ static void one_step(struct sim *s)
 			s->n[i].env.trusted = true;
 			s->n[1 - i].env.partner_regressed = false;
 			s->n[1 - i].env.partner_trusted = true;
+			simple(s, &s->n[i], EV_GATE);
 		}
 }
 

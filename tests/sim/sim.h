@@ -60,6 +60,7 @@ struct snode {
 	uint64_t link_life;
 	bool powered, stopped;		/* stopped: SIGSTOP */
 	uint64_t resume_at;
+	bool was_stopped;
 	bool wiped;
 	/* dialling */
 	bool dialing[CHANNELS];

@@ -678,7 +678,7 @@ void sim_node_stop(struct snode *n, uint64_t usec)
 {
 	if (!n->powered || n->stopped)
 		return;
-	n->stopped = true;
+	n->stopped = n->was_stopped = true;
 	n->resume_at = simtime_now(n->s->time) + usec;
 	for (unsigned k = 0; k < SIM_STORES; k++)
 		simdisk_set_hang(n->stores[k].disk, true);
