@@ -178,13 +178,17 @@ class Node:
 
     def kill(self):
         """SIGKILL to the whole node, as a power cut without the disk."""
-        for pid in self.pids():
+        pids = self.pids()
+        for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
         if self.proc:
             self.proc.wait()
+            # A dying child still holds the listening sockets for a moment.
+            wait('processes of node %s are gone' % self.name, 20,
+                 lambda: not any(running(p) for p in pids), 0.01)
         self.proc = None
 
     def signal(self, sig, role=None):
@@ -304,6 +308,13 @@ class Test:
             shutil.rmtree(self.dir, ignore_errors=True)
         else:
             print('kept:', self.dir)
+
+
+def running(pid):
+    try:
+        return open('/proc/%d/stat' % pid).read().rsplit(')', 1)[1].split()[0] not in 'ZX'
+    except OSError:
+        return False
 
 
 def have_users():
