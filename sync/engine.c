@@ -90,6 +90,7 @@ void engine_reconfigure(struct engine *e, const struct engine_opts *o)
 	e->env.handover_interval =
 		(unsigned)(o->handover_interval_usec / (500 * USEC_PER_MSEC));
 	e->o.manual = e->env.manual = o->manual;
+	e->env.seed_records = o->seed_records;
 	e->o.single = o->single;
 	e->o.partner_member = o->partner_member;
 	e->env.member = o->partner_member;

@@ -33,6 +33,8 @@ struct engine_opts {
 	unsigned ack_timeout, takeover_delay, start_window;
 	uint64_t handover_interval_usec;
 	uint8_t degraded[4];		/* by enum write_class */
+	/* An empty log this many records behind is seeded; 0 = 1,000. */
+	unsigned seed_records;
 };
 
 struct engine_out {

@@ -84,6 +84,8 @@ struct peer_env {
 	unsigned silent;	/* ticks without a sign of the partner */
 	unsigned ack_timeout, takeover_delay, start_window;
 	unsigned handover_interval;	/* ticks */
+	unsigned seed_records;		/* PEER_SEED_RECORDS but in tests;
+					 * equal on both nodes */
 };
 
 /* What is known about this account here, given afresh with every event. */

@@ -102,9 +102,13 @@ uint64_t peer_common(const struct lineage_entry *a, size_t n_a,
 }
 
 /* A copy that cannot follow by records is replaced as a whole. */
-static bool needs_seed(uint64_t end, uint64_t other_floor, uint64_t other_end)
+static bool needs_seed(const struct step *s, uint64_t end, uint64_t other_floor,
+		       uint64_t other_end)
 {
-	return end < other_floor || (end == 0 && other_end >= PEER_SEED_RECORDS);
+	uint64_t most = s->env->seed_records ? s->env->seed_records :
+			PEER_SEED_RECORDS;
+
+	return end < other_floor || (end == 0 && other_end >= most);
 }
 
 static void opened(struct step *s, const struct link_position *pos)
@@ -129,13 +133,13 @@ static void opened(struct step *s, const struct link_position *pos)
 		step_act(s, ACT_SCAN_FORK)->seq = common;
 		return;
 	}
-	if (needs_seed(end, pos->floor, theirs) && pos->copy == COPY_WHOLE) {
+	if (needs_seed(s, end, pos->floor, theirs) && pos->copy == COPY_WHOLE) {
 		p->may_write = false;
 		step_move(s, PEER_NEEDS_SEED);
 		step_act(s, ACT_SEED);
 		return;
 	}
-	if (needs_seed(theirs, s->f->floor, end))
+	if (needs_seed(s, theirs, s->f->floor, end))
 		p->their_copy = COPY_NEEDS_SEED;
 	if (p->state == PEER_FORKED)
 		step_move(s, PEER_IDLE);
@@ -175,7 +179,8 @@ void gate_position(struct step *s)
 	else if ((pos->regressed || s->env->partner_lost) && !p->jump_done)
 		p->jump_stale = true;
 	p->their_published = pos->published;
-	p->shown_there = pos->published;
+	if (pos->published > p->shown_there)
+		p->shown_there = pos->published;
 	for (size_t i = 0; i < pos->n_lineage; i++)
 		if (pos->lineage[i].epoch > p->epoch_seen)
 			p->epoch_seen = pos->lineage[i].epoch;

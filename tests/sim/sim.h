@@ -5,7 +5,8 @@
  * Two whole nodes in one process, one thread, virtual time: the real storage
  * and sync code on disks, wires and clocks that fail as a seed says.
  *
- *   sim.c        life of a run, nemesis, options
+ *   sim.c        nemesis, options
+ *   sim_run.c    begin, come to rest, end
  *   sim_node.c   nodes: disks, store processes, sync, wires between them
  *   sim_work.c   what sessions and MTAs do, and what they were told
  *   sim_check.c  the oracle: what must be true
@@ -105,8 +106,18 @@ struct token {
 	char text[40];
 };
 
+/* What a client was told. */
+struct outcome {
+	bool done, unknown, single_copy, duplicate;
+	int result;
+	uint32_t uid;
+	uint64_t at_usec;
+};
+
 struct sop {
 	struct list node;
+	struct outcome *out;		/* or NULL */
+	bool once;			/* an MTA that does not try again */
 	struct sim *s;
 	enum op_kind_sim kind;
 	unsigned account, at, host;	/* client's node; who executes it */
@@ -172,8 +183,10 @@ struct sim {
 	bool rule_kept;			/* the next fault waits for SYNC */
 	bool strict;			/* pair_degraded_* = tempfail */
 	uint64_t latency, delay;
+	unsigned seed_records;
 	uint64_t counts[32];
 	uint64_t next_fault;
+	uint64_t wire_bytes;		/* between the nodes */
 	bool ended, may_fork;
 	unsigned restored;		/* node index + 1 */
 };
@@ -184,7 +197,15 @@ void sim_bad(struct sim *s, const char *fmt, ...)
 void sim_trace(struct sim *s, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 uint64_t sim_below(struct sim *s, uint64_t n);
-extern const char sim_pair_names[];
+
+/* sim_run.c */
+void sim_run_for(struct sim *s, uint64_t usec);
+void sim_begin(struct sim *s);			/* two fresh nodes, until SYNC */
+void sim_settle(struct sim *s);			/* faults end; until at rest */
+void sim_end(struct sim *s);
+void sim_power_on(void *node);
+void sim_normal_disk(void *node);
+void sim_restart_failed(void *store);
 
 /* sim_node.c */
 void sim_node_init(struct sim *s, unsigned i);
@@ -207,6 +228,12 @@ void sim_wires_free(struct sim *s);
 
 /* sim_work.c */
 void sim_work_step(struct sim *s);
+/* One op; out is filled when it is done, or NULL. */
+void sim_op(struct sim *s, enum op_kind_sim kind, unsigned account, unsigned at,
+	    struct outcome *out);
+/* A delivery of a message that was tried before: the same bytes and id. */
+void sim_redeliver(struct sim *s, size_t token, unsigned at,
+		   struct outcome *out);
 /* Ops whose store process is gone: their connections are closed. */
 void sim_work_lost(struct sim *s, struct sstore *st);
 void sim_work_free(struct sim *s);

@@ -262,7 +262,8 @@ static void start_store(void *arg)
 		.trusted = n->identity.trusted,
 		.partner_member = n->identity.member,
 		.ack_timeout = 8, .takeover_delay = 10, .start_window = 24,
-		.handover_interval_usec = 20 * USEC_PER_SEC};
+		.handover_interval_usec = 20 * USEC_PER_SEC,
+		.seed_records = n->s->seed_records};
 	if (n->s->strict)
 		memset(eo.degraded, DEGRADED_TEMPFAIL, 3);
 	if (engine_new(&eo, &out, &st->engine, &err) < 0) {
@@ -371,6 +372,7 @@ static void fly(struct wire_end *to, const struct link_msg *m, bool eof)
 	if (m && link_encode(&f->b, m) < 0)
 		SIM_BAD(s, "a message that cannot be encoded: %s",
 			link_type_name(m->type));
+	s->wire_bytes += f->b.n;
 	at = now + 100 + sim_below(s, s->delay);
 	if (at <= to->last_at)
 		at = to->last_at + 1;	/* in order */
@@ -569,17 +571,15 @@ static void sync_dies(struct snode *n, bool reset)
 		struct wire *w = CONTAINER_OF(l, struct wire, node);
 
 		next = l->next;
-		w->refs++;
-		if (w->end[n->i].open) {
-			w->end[n->i].open = false;
-			/* The kernel closes a dead process's sockets; a dead
-			 * machine says nothing. */
-			if (reset)
-				fly(&w->end[1 - n->i], NULL, true);
-			else
-				w->dead = true;
-			wire_unref(w);
-		}
+		if (!w->end[n->i].open)
+			continue;
+		w->end[n->i].open = false;
+		/* The kernel closes a dead process's sockets; a dead machine
+		 * says nothing. */
+		if (reset)
+			fly(&w->end[1 - n->i], NULL, true);
+		else
+			w->dead = true;
 		wire_unref(w);
 	}
 	for (unsigned i = 0; i < SIM_STORES; i++)

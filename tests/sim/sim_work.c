@@ -459,10 +459,17 @@ static void finish(struct sop *o, int result, bool unknown)
 {
 	struct sim *s = o->s;
 
-	(void)unknown;
 	if (result == 0)
 		told_ok(o);
-	if (result < 0 && o->kind == W_DELIVER && o->w.n_msgs) {
+	if (o->out) {
+		*o->out = (struct outcome){
+			.done = true, .unknown = unknown,
+			.single_copy = o->w.single_copy,
+			.duplicate = o->w.duplicate, .result = result,
+			.uid = o->w.n_msgs ? o->w.msgs[0].uid : 0,
+			.at_usec = simtime_now(s->time)};
+	}
+	if (result < 0 && o->kind == W_DELIVER && o->w.n_msgs && !o->once) {
 		/* 4xx or a cut connection: the MTA keeps it. */
 		o->forwarded = o->served = o->writing = false;
 		o->waiting = true;
@@ -505,6 +512,59 @@ static void start(struct sop *o)
 	sim_turn(st);
 }
 
+static struct sop *op_new(struct sim *s, enum op_kind_sim kind,
+			  unsigned account, unsigned at)
+{
+	struct sop *o = NEW(struct sop);
+
+	o->s = s;
+	o->kind = kind;
+	o->account = account;
+	o->at = at;
+	o->arena = arena_new(1024);
+	o->w.arena = o->arena;
+	o->id = ++s->next_op;
+	list_init(&o->node);
+	list_append(&s->ops, &o->node);
+	return o;
+}
+
+void sim_op(struct sim *s, enum op_kind_sim kind, unsigned account, unsigned at,
+	    struct outcome *out)
+{
+	struct sop *o = op_new(s, kind, account, at);
+
+	o->out = out;
+	o->once = true;
+	if (out)
+		*out = (struct outcome){.done = false};
+	start(o);
+}
+
+void sim_redeliver(struct sim *s, size_t token, unsigned at,
+		   struct outcome *out)
+{
+	struct sop *o = op_new(s, W_DELIVER, s->tokens[token].account, at);
+	struct write *w = &o->w;
+	struct slice body = body_of(o, token);
+
+	w->kind = WRITE_DELIVER;
+	w->name = SLICE_LIT("INBOX");
+	w->autocreate = w->has_delivery_id = true;
+	w->msgs = arena_zalloc(o->arena, sizeof(*w->msgs));
+	w->n_msgs = 1;
+	w->msgs[0].body.data = body;
+	w->msgs[0].body.size = body.n;
+	memcpy(w->msgs[0].body.hash, s->tokens[token].hash, 32);
+	w->msgs[0].internaldate = 1700000000;
+	memcpy(w->delivery_id, s->tokens[token].hash, 32);
+	touch(o, token);
+	o->out = out;
+	o->once = true;
+	*out = (struct outcome){.done = false};
+	start(o);
+}
+
 void sim_work_step(struct sim *s)
 {
 	unsigned total = 0, k;
@@ -516,16 +576,9 @@ void sim_work_step(struct sim *s)
 	at = sim_below(s, total);
 	for (k = 0; at >= s->weight[k]; k++)
 		at -= s->weight[k];
-	o = NEW(struct sop);
-	o->s = s;
-	o->kind = (enum op_kind_sim)k;
-	o->account = (unsigned)sim_below(s, SIM_ACCOUNTS);
-	o->at = (unsigned)sim_below(s, 2);
-	o->arena = arena_new(1024);
-	o->w.arena = o->arena;
-	o->id = ++s->next_op;
-	list_init(&o->node);
-	list_append(&s->ops, &o->node);
+	o = op_new(s, (enum op_kind_sim)k,
+		   (unsigned)sim_below(s, SIM_ACCOUNTS),
+		   (unsigned)sim_below(s, 2));
 	start(o);
 }
 
