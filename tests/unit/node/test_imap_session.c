@@ -375,13 +375,14 @@ static void other_separators_and_a_prefix(void)
 
 static void many_mailboxes_to_a_client_that_does_not_read(void)
 {
-	enum { N = 2500 };
+	enum { N = 1200, LISTS = 40 };
 	struct rig g;
 	struct buf b;
 	char line[300];
 	size_t most = 0;
 	int seen = 0;
 
+	cu_timeout(60);
 	if (begin(&g) && rig_dialog(&g, "C: a NOOP\nS: a OK <*>\n")) {
 		buf_init(&b, 1u << 20);
 		for (int i = 0; i < N; i++)
@@ -389,9 +390,9 @@ static void many_mailboxes_to_a_client_that_does_not_read(void)
 		rig_send(&g, &g.t[0], buf_all(&b));
 		for (int i = 0; i < N; i++)
 			rig_line(&g, &g.t[0], line, sizeof(line));
-		/* 64 KiB of commands; about 8 MB of answers. */
+		/* 64 KiB of commands; some MB of answers. */
 		buf_reset(&b);
-		for (int i = 0; i < 100; i++)
+		for (int i = 0; i < LISTS; i++)
 			buf_printf(&b, "l%d LIST \"\" * RETURN (STATUS (MESSAGES "
 				   "UIDNEXT))\r\n", i);
 		rig_send(&g, &g.t[0], buf_all(&b));
@@ -404,11 +405,11 @@ static void many_mailboxes_to_a_client_that_does_not_read(void)
 		}
 		CU_CLAIM(most > IMAP_OUT_HIGH && most < IMAP_OUT_HIGH + 8192,
 			 "most output pending: %zu", most);
-		while (seen < 100 * (N + 1) &&
+		while (seen < LISTS * (N + 1) &&
 		       rig_line(&g, &g.t[0], line, sizeof(line)))
 			seen += strncmp(line, "* LIST ", 7) == 0;
-		CU_EQ_INT(seen, 100 * (N + 1));
-		rig_dialog(&g, "S~ l99 OK <*>\n");
+		CU_EQ_INT(seen, LISTS * (N + 1));
+		rig_dialog(&g, "S~ l39 OK <*>\n");
 		buf_fini(&b);
 	}
 	rig_fini(&g);
