@@ -82,7 +82,9 @@ void mailbox_ref(struct mailbox *m)
 void mailbox_unref(struct mailbox *m)
 {
 	m->refs--;
-	if (m->gone && m->refs == 0 && !m->state->replaying)
+	if (m->state->abandoned)
+		state_free(m->state);
+	else if (m->gone && m->refs == 0 && !m->state->replaying)
 		state_reap(m->state);
 }
 

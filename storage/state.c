@@ -90,9 +90,45 @@ static void free_tables(struct state *s)
 	map_free(s->tombstones);
 }
 
+static void leave(struct mailbox *m)
+{
+	struct list *next;
+
+	m->gone = true;
+	for (struct list *l = m->watches.next; l != &m->watches; l = next) {
+		struct mailbox_watch *w =
+			CONTAINER_OF(l, struct mailbox_watch, node);
+
+		next = l->next;
+		w->changed(w);
+	}
+}
+
+/* A seed takes its place while sessions are still there. */
+static bool referenced(struct state *s)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < s->n_mboxes; i++)
+		any = any || s->mboxes[i]->refs > 0;
+	for (size_t i = 0; i < s->n_dead; i++)
+		any = any || s->dead[i]->refs > 0;
+	if (!any || s->abandoned)
+		return any;
+	s->abandoned = true;
+	for (size_t i = 0; i < s->n_mboxes; i++)
+		leave(s->mboxes[i]);
+	return true;
+}
+
+bool state_broken(const struct state *s)
+{
+	return s->broken;
+}
+
 void state_free(struct state *s)
 {
-	if (!s)
+	if (!s || referenced(s))
 		return;
 	for (size_t i = 0; i < s->n_mboxes; i++)
 		mailbox_free(s->mboxes[i]);
@@ -439,6 +475,9 @@ int mailbox_index(struct mailbox *m, struct err *e)
 
 	if (m->index.gen == 0 || index_is_open(&m->index))
 		return 0;
+	/* Another tree stands in the place of its own. */
+	if (m->state->abandoned)
+		return err_set(e, E_GONE, "%s was replaced", m->name);
 	buf_init(&path, 8192);
 	index_path(&path, m->state->root, m->id, m->index.gen);
 	buf_char(&path, 0);

@@ -32,7 +32,12 @@ struct state *state_new(const struct state_opts *o);
  */
 int state_load(const struct state_opts *o, struct slice snapshot, bool clean,
 	       struct state **out, struct err *e);
+/* Mailboxes that sessions refer to are gone for them from now on (their watches
+ * are told) and stay readable as far as they are in memory; the last
+ * mailbox_unref() frees the rest. */
 void state_free(struct state *s);
+/* An I/O error left it half applied: it cannot be saved. */
+bool state_broken(const struct state *s);
 
 /*
  * Applies the next frame (seq = position + 1): index, message files (created

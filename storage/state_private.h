@@ -193,6 +193,7 @@ struct state {
 	unsigned mismatches;
 	bool replaying;			/* sums are not kept */
 	bool broken;			/* an I/O error left it half applied */
+	bool abandoned;			/* freed, but for what is referenced */
 	struct verified verified;
 	struct buf scratch;
 	struct buf parsed;		/* of a message that has no cache */

@@ -4,6 +4,7 @@
 #include "tests/lib/cu.h"
 
 #include "node/base/digest.h"
+#include "storage/view.h"
 #include "tests/lib/store_rig.h"
 
 #include <errno.h>
@@ -158,6 +159,47 @@ static void a_seed_is_not_built_over_one_being_installed(void)
 	rig_fini(g);
 }
 
+struct watcher {
+	struct mailbox_watch watch;
+	bool told;
+};
+
+static void note(struct mailbox_watch *w)
+{
+	CONTAINER_OF(w, struct watcher, watch)->told = true;
+}
+
+static void a_session_outlives_the_tree_a_seed_replaced(void)
+{
+	struct watcher w = {.watch = {.changed = note}};
+	struct view v, again;
+	struct mailbox *m;
+	int result = 1;
+	struct buf b;
+
+	begin(256 * 1024);
+	m = account_mailbox(rig_account(g, 0), SLICE_LIT("INBOX"));
+	view_init(&v, m);
+	view_init(&again, m);
+	list_init(&w.watch.node);
+	mailbox_watch_add(m, &w.watch);
+	snapshot_of(&b);
+	store_seed_install(g->store, rig_account(g, 0), buf_all(&b), on_reset,
+			   &result);
+	rig_turn(g);
+	CU_EQ_INT(result, 0);
+	CU_CLAIM(mailbox_gone(m) && w.told, "not told");
+	CU_EQ_INT(view_count(&v), 1);
+	CU_CLAIM(account_mailbox(rig_account(g, 0), SLICE_LIT("INBOX")) != m,
+		 "the old mailbox is still served");
+	mailbox_watch_remove(&w.watch);
+	view_fini(&v);
+	CU_EQ_INT(view_count(&again), 1);
+	view_fini(&again);
+	buf_fini(&b);
+	rig_fini(g);
+}
+
 /* The checkpoint wrote the views of the tree that went. */
 static void a_checkpoint_does_not_vouch_for_a_tree_seeded_meanwhile(void)
 {
@@ -308,6 +350,7 @@ CU_TESTS(CU_CASE(a_mark_outlives_a_checkpoint_begun_by_its_own_batch),
 	 CU_CASE(a_cut_outlives_a_checkpoint_begun_by_its_own_batch),
 	 CU_CASE(a_seed_that_was_installed_leaves_the_next_one_alone),
 	 CU_CASE(a_seed_is_not_built_over_one_being_installed),
+	 CU_CASE(a_session_outlives_the_tree_a_seed_replaced),
 	 CU_CASE(a_checkpoint_does_not_vouch_for_a_tree_seeded_meanwhile),
 	 CU_CASE(a_journal_full_of_marks_is_recovered_more_than_once),
 	 CU_CASE(a_damaged_snapshot_does_not_make_an_account_empty),
