@@ -233,6 +233,8 @@ static bool partner_is(struct engine *e, const struct engine_link *l)
 	return changed;
 }
 
+static void resign(struct engine *e);
+
 void engine_link_up(struct engine *e, const struct engine_link *l)
 {
 	bool again = e->env.link && l->partner_boot == e->partner_boot;
@@ -240,8 +242,15 @@ void engine_link_up(struct engine *e, const struct engine_link *l)
 	size_t i = 0;
 	void *v;
 
-	if (e->failed)
+	if (e->failed) {
+		/* The partner forgets who resigned when the link breaks. */
+		again = again && e->env.link;
+		e->env.link = true;
+		e->partner_boot = l->partner_boot;
+		if (!again)
+			resign(e);
 		return;
+	}
 	e->env.member = true;
 	e->env.single = false;
 	changed = partner_is(e, l);
@@ -352,17 +361,14 @@ void engine_message(struct engine *e, const struct link_msg *m)
 	engine_account_message(e, m);
 }
 
-void engine_failed(struct engine *e, const struct err *why)
+/* Said at the failure, and to a partner that did not hear it then. */
+static void resign(struct engine *e)
 {
-	struct link_resigned *items;
+	struct link_resigned *items = xmalloc(LINK_RESIGN_MAX * sizeof(*items));
 	struct link_msg m = {.type = LINK_RESIGN};
 	size_t i = 0, n = 0;
 	void *v;
 
-	(void)why;
-	if (e->failed)
-		return;
-	items = xmalloc(LINK_RESIGN_MAX * sizeof(*items));
 	m.resign.nonce = e->nonce;
 	m.resign.cause = 1;
 	m.resign.items = items;
@@ -383,7 +389,17 @@ void engine_failed(struct engine *e, const struct err *why)
 	if (n)
 		engine_send(e, &m);
 	free(items);
-	i = 0;
+}
+
+void engine_failed(struct engine *e, const struct err *why)
+{
+	size_t i = 0;
+	void *v;
+
+	(void)why;
+	if (e->failed)
+		return;
+	resign(e);
 	while (map_each(e->accounts, &i, NULL, &v)) {
 		struct eacct *ea = v;
 
@@ -413,7 +429,7 @@ static bool idle(const struct engine *e, const struct eacct *ea)
 	    ea->retry_work || ea->seed_wanted || ea->seed_pinned ||
 	    ea->ops_since)
 		return false;
-	if (ea->peer.gate != GATE_OPEN)
+	if (ea->peer.gate != GATE_OPEN || ea->peer.begun_seq)
 		return false;
 	return ea->peer.state == PEER_REPLICA ||
 	       (ea->peer.state == PEER_SYNC &&

@@ -62,6 +62,22 @@ static uint32_t wrap_base(struct eacct *ea, uint32_t epoch)
 	return (high & 1) == e->env.node ? high : high + 1;
 }
 
+/* A journal that is full for a moment is no reason for quarantine: the peer
+ * takes its decision back, and comes to it again. */
+static void not_appended(struct eacct *ea, int result, const struct err *err)
+{
+	if (result >= 0)
+		return;
+	if (result != E_TEMP && result != E_NOSPACE) {
+		engine_park(ea, err->op);
+		return;
+	}
+	engine_step(ea, &(struct peer_event){.kind = EV_APPENDED,
+					     .lineage = true, .result = result});
+	/* Room comes, or the next tick does. */
+	engine_dirty(ea);
+}
+
 static void begin(struct eacct *ea, const struct peer_action *act)
 {
 	struct engine *e = ea->e;
@@ -77,8 +93,7 @@ static void begin(struct eacct *ea, const struct peer_action *act)
 		.jump = act->jump,
 		.uidvalidity_base = wrap_base(ea, act->epoch),
 	};
-	if (engine_append_op(ea, &op, 0, &err) < 0)
-		engine_park(ea, err.op);
+	not_appended(ea, engine_append_op(ea, &op, 0, &err), &err);
 }
 
 static void hand_over(struct eacct *ea)
@@ -89,8 +104,7 @@ static void hand_over(struct eacct *ea)
 	op.handover.to = (uint8_t)(1 - ea->e->env.node);
 	op.handover.counter = account_counter(ea->a);
 	account_digest(ea->a, op.handover.account_digest);
-	if (engine_append_op(ea, &op, 0, &err) < 0)
-		engine_park(ea, err.op);
+	not_appended(ea, engine_append_op(ea, &op, 0, &err), &err);
 }
 
 struct one_op {
@@ -351,6 +365,8 @@ static void run(struct eacct *ea, const struct peer_action *act)
 		engine_dirty(ea);
 		break;
 	case ACT_NACK:
+		if (ea->missing_set)
+			break;		/* asked for when its body is here */
 		m.type = LINK_NACK;
 		m.nack.expected = act->seq;
 		engine_send(e, &m);

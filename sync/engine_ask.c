@@ -29,7 +29,13 @@ static struct engine_ask *ask(struct engine *e, struct id128 id,
 	q->arg = arg;
 	list_init(&q->node);
 	list_append(&ea->asks, &q->node);
-	engine_step_simple(ea, EV_WANTED);
+	/* What is asked for does not wait for its turn in the background. */
+	if (ea->background && e->env.link && ea->peer.gate == GATE_CLOSED) {
+		ea->background = false;
+		engine_step_simple(ea, EV_GATE);
+	} else {
+		engine_step_simple(ea, EV_WANTED);
+	}
 	engine_asks_settle(ea);
 	/* Is it still there?  Answered ones are freed. */
 	for (struct list *l = ea->asks.next; l != &ea->asks; l = l->next)

@@ -159,14 +159,36 @@ static void other_generation(struct eacct *ea, const struct link_msg *m)
 		engine_step_simple(ea, EV_GATE);
 }
 
+/* Positions again, but not at every message. */
+static void ask_anew(struct eacct *ea)
+{
+	if (ea->e->env.tick - ea->peer.asked_tick >= PEER_ASK_TICKS)
+		engine_step_simple(ea, EV_GATE);
+}
+
+/* A frame of the present generation that is new here, and this node holds:
+ * both do.  The exchange finds the fork before either has been alone for long
+ * enough to acknowledge with one copy. */
+static void both_hold(struct eacct *ea, const struct link_msg *m)
+{
+	const struct link_records *r = &m->records;
+
+	if (m->gen == ea->peer.gen && ea->peer.gate == GATE_OPEN &&
+	    (peer_holds(&ea->peer) || ea->peer.begun_seq) &&
+	    r->first_seq + r->count > ea->peer.their_end.seq + 1)
+		ask_anew(ea);
+}
+
 static void records(struct eacct *ea, const struct link_msg *m)
 {
 	const struct link_records *r = &m->records;
 
 	other_generation(ea, m);
 
-	if (!peer_accepts(&ea->peer, m->gen))
+	if (!peer_accepts(&ea->peer, m->gen)) {
+		both_hold(ea, m);
 		return;
+	}
 	if (!r->parts) {
 		ea->part_next = 0;
 		take_records(ea, m->body, r->published);
@@ -248,6 +270,18 @@ void engine_located(struct engine *e, struct id128 id, const char *name,
 	engine_send(e, &m);
 }
 
+/* Is what the partner has at this seq what this log has?  Numbers alone say
+ * nothing: two histories have the same ones. */
+static bool ack_fits(struct eacct *ea, const struct position *ack)
+{
+	struct position own;
+
+	if (ack->seq <= ea->peer.acked)
+		return true;
+	return store_position_at(ea->e->store, ea->a, ack->seq, &own) == 0 &&
+	       position_eq(own, *ack);
+}
+
 static void other(struct eacct *ea, const struct link_msg *m)
 {
 	struct peer_event ev = {.gen = m->gen, .random = engine_random(ea->e)};
@@ -264,6 +298,10 @@ static void other(struct eacct *ea, const struct link_msg *m)
 	case LINK_ACK:
 		if (!open)
 			return;
+		if (!ack_fits(ea, &m->ack)) {
+			ask_anew(ea);
+			return;
+		}
 		ev.kind = EV_ACK;
 		ev.seq = m->ack.seq;
 		ea->sent_bytes = 0;

@@ -333,9 +333,11 @@ void engine_writes_tick(struct eacct *ea)
 		struct ewrite *ew = ewrite_at(l);
 
 		next = l->next;
-		if (!ew->appended && !ew->blobs && !peer_holds(&ea->peer) &&
+		if (!ew->blobs && !peer_holds(&ea->peer) &&
+		    ea->peer.state != PEER_FORKED &&
 		    e->env.tick - ew->tick > 2 * (uint64_t)e->o.takeover_delay)
-			refuse(ew, false, "this node does not hold the account");
+			refuse(ew, ew->appended, "this node does not hold the "
+			       "account");
 	}
 	if (!list_empty(&ea->queue))
 		engine_dirty(ea);

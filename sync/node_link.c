@@ -70,6 +70,7 @@ static struct conn *conn_find(struct node_link *n, const void *handle)
 static void went_down(struct node_link *n, const char *why)
 {
 	n->control = NULL;
+	n->streams_on_control = false;
 	n->since_usec = clock_real(n->clock);
 	n->equal_ticks = 0;
 	node_link_event(n, "pair_link_down", "link to the partner is down: %s",
@@ -164,6 +165,10 @@ static void come_up(struct node_link *n, struct conn *c)
 	n->refused = NULL;
 	node_link_event(n, "pair_link_up", "link to the partner is up");
 	node_link_tell_up(n, -1);
+	/* It forgot with the last link which processes have given up. */
+	for (unsigned i = 0; i < n->n_stores; i++)
+		if (n->stores[i].resigned && !n->stores[i].attached)
+			node_link_resign(n, i, &(struct link_resign){.cause = 1});
 }
 
 void node_link_ready(struct node_link *n, struct conn *c)
@@ -390,6 +395,12 @@ bool node_link_send_stream(struct node_link *n, const struct link_msg *m)
 
 	if (!n->control)
 		return false;
+	/* Bytes of one stream stay in order: what began on control goes on
+	 * there until the link breaks. */
+	if (!c)
+		n->streams_on_control = true;
+	if (n->streams_on_control)
+		c = NULL;
 	n->out.send(n->out.arg, c ? c->handle : n->control->handle, m);
 	return true;
 }

@@ -51,6 +51,7 @@ struct node_link {
 	struct conn conns[NODE_LINK_CONNS_MAX];
 	struct conn *control;		/* UP */
 	struct conn *channel[CHANNELS];	/* UP; [CONTROL] == control */
+	bool streams_on_control;	/* proxy came later than the first */
 	bool dialing[CHANNELS];
 	unsigned dial_ticks[CHANNELS];
 	bool dial_counted;

@@ -125,7 +125,8 @@ bool peer_in_sync(const struct peer *p)
 
 bool peer_accepts(const struct peer *p, uint64_t gen)
 {
-	return gen == p->gen && p->gate == GATE_OPEN &&
+	/* An own EPOCH_BEGIN stands where the partner's next frame would. */
+	return gen == p->gen && p->gate == GATE_OPEN && !p->begun_seq &&
 	       (p->state == PEER_PULLING || p->state == PEER_REPLICA);
 }
 
@@ -240,6 +241,7 @@ static void accepted(struct step *s)
 
 	/* The end of the log is the partner's now. */
 	p->may_write = false;
+	p->progress_tick = s->env->tick;
 	if (s->ev->published > p->their_published)
 		p->their_published = s->ev->published;
 	if (s->ev->handover == (int)s->env->node)

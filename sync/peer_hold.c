@@ -10,7 +10,8 @@ bool hold_reachable(const struct step *s)
 	const struct peer *p = s->p;
 
 	return p->gate == GATE_OPEN && !p->pressure && !p->resigned_there &&
-	       !p->parked_there && p->their_copy == COPY_WHOLE;
+	       !p->parked_there && p->their_copy == COPY_WHOLE &&
+	       s->env->silent < PEER_SUSPECT_TICKS;
 }
 
 /* This node is the holder and may act as one from now on. */
@@ -93,11 +94,34 @@ void hold_acked(struct step *s, uint64_t seq)
 	step_act(s, ACT_ACKED)->seq = seq;
 }
 
+/* The EPOCH_BEGIN or HANDOVER was not taken: the journal is full for now. */
+static void not_appended(struct step *s)
+{
+	struct peer *p = s->p;
+
+	p->hold_seq = 0;
+	if (p->state == PEER_GIVING) {
+		p->may_write = true;
+		step_move(s, PEER_IDLE);
+		return;
+	}
+	/* Nothing is decided before the next tick. */
+	p->begun_seq = PEER_BEGIN_AGAIN;
+	if (p->jump_done) {
+		p->jump_done = false;
+		p->jump_stale = true;
+	}
+}
+
 void hold_appended(struct step *s)
 {
 	struct peer *p = s->p;
 	uint64_t seq = s->ev->seq;
 
+	if (s->ev->result < 0) {
+		not_appended(s);
+		return;
+	}
 	/* Time-outs count from the first record that waits. */
 	if (p->acked + 1 >= seq)
 		p->progress_tick = s->env->tick;
@@ -213,6 +237,17 @@ void hold_tick(struct step *s)
 	struct peer *p = s->p;
 	const struct peer_env *env = s->env;
 	uint64_t quiet = env->tick - p->progress_tick;
+
+	if (p->begun_seq == PEER_BEGIN_AGAIN)
+		p->begun_seq = 0;
+	/* The rest of what is pulled may have been dropped on its way, and
+	 * only a holder sends again by itself. */
+	if (p->state == PEER_PULLING && p->gate == GATE_OPEN &&
+	    s->f->end.seq < p->their_end.seq) {
+		if (quiet && quiet % PEER_RESEND_TICKS == 0)
+			step_act(s, ACT_NACK)->seq = s->f->end.seq + 1;
+		return;
+	}
 
 	if (p->state == PEER_LONE && p->gate == GATE_OPEN &&
 	    s->f->end.seq > p->acked &&

@@ -15,6 +15,9 @@ struct step {
 	struct peer_actions *out;
 };
 
+/* begun_seq: the record could not be appended, the next tick tries again. */
+#define PEER_BEGIN_AGAIN UINT64_MAX
+
 struct peer_action *step_act(struct step *s, enum peer_action_kind kind);
 void step_event(struct step *s, const char *name, uint8_t reason);
 void step_move(struct step *s, enum peer_state to);

@@ -54,7 +54,7 @@ bool start_begin(struct step *s, enum epoch_reason why, bool alone)
 	a->epoch = epoch;
 	p->epoch_seen = epoch;
 	p->begun_seq = p->hold_seq = s->f->end.seq + 1;
-	p->may_write = false;
+	p->may_write = p->accept_stale = false;
 	if (skip)
 		p->maybe_stale = true;
 	if (p->jump_stale) {
@@ -128,7 +128,11 @@ static void holder_with_gate(struct step *s)
 	hold_enter(s);
 	if (p->jump_stale)
 		p->may_write = false;
-	if (!p->may_write && s->f->writing)
+	/* Also to show what it has when the partner cannot take it: going
+	 * alone is for a holder with an epoch of its own. */
+	if (!p->may_write &&
+	    (s->f->writing || (p->state == PEER_LONE &&
+			       s->f->published.seq < s->f->end.seq)))
 		start_begin(s, p->jump_stale ? EPOCH_REGRESSED : EPOCH_START,
 			    false);
 	else if (p->may_write && s->f->counter >= PEER_COUNTER_MAX)

@@ -1,0 +1,465 @@
+#include "storage/prepare.h"
+#include "sync/peer.h"
+#include "tests/lib/cu.h"
+
+#include <string.h>
+
+/*
+ * The step function, event by event.  Its interplay over random histories is
+ * tests/sim/peersim.c; here stand the tables: jumps of the start rule, common
+ * part of two logs, publication by class, back-off.
+ */
+
+static struct peer p;
+static struct peer_env env;
+static struct peer_facts f;
+static struct peer_actions out;
+static struct lineage_entry lin[2];
+
+static void setup(unsigned node, uint64_t end, enum mark_kind mark)
+{
+	peer_init(&p);
+	env = (struct peer_env){
+		.node = node, .member = true, .trusted = true,
+		.ack_timeout = 10, .takeover_delay = 20, .start_window = 180,
+		.handover_interval = 1200};
+	lin[0] = (struct lineage_entry){2, 7, 1, end, 0, 0};
+	f = (struct peer_facts){.holder = end ? 0 : -1, .first_holder = 0,
+				.mark = mark, .replayed = true};
+	if (end) {
+		f.end = (struct position){2, 7, end, 99};
+		f.durable = f.published = f.end;
+		f.lineage = lin;
+		f.n_lineage = 1;
+	}
+	f.partner_known = f.end;
+}
+
+static const struct peer_action *did(enum peer_action_kind k)
+{
+	for (size_t i = 0; i < out.n; i++)
+		if (out.a[i].kind == k)
+			return &out.a[i];
+	return NULL;
+}
+
+static void step(struct peer_event ev)
+{
+	out.n = 0;
+	peer_step(&p, &env, &f, &ev, &out);
+}
+
+static void simple(enum peer_event_kind k)
+{
+	step((struct peer_event){.kind = k, .random = 77});
+}
+
+/* The partner's log ends at `end` of the same lineage. */
+static void gate(uint64_t end, bool trusted, bool regressed)
+{
+	struct lineage_entry l = {2, 7, 1, end, 0, 0};
+	struct link_position pos = {
+		.end = {2, 7, end, 99}, .mark = MARK_SYNC, .copy = COPY_WHOLE,
+		.trusted = trusted, .regressed = regressed, .holder = 0,
+		.lineage = &l, .n_lineage = end ? 1 : 0};
+
+	if (!end)
+		pos.end = (struct position){0};
+	env.link = true;
+	env.silent = 0;
+	env.partner_trusted = trusted;
+	env.partner_regressed = regressed;
+	env.partner_seen |= trusted;
+	simple(EV_LINK_UP);
+	simple(EV_GATE);
+	CU_CLAIM(did(ACT_SEND_REQ) && did(ACT_SEND_POSITION), "asks and says");
+	step((struct peer_event){.kind = EV_POSITION, .gen = p.gen,
+				 .position = &pos});
+	CU_EQ_INT(p.gate, GATE_OPEN);
+}
+
+static void ticks(unsigned n)
+{
+	while (n--) {
+		env.tick++;
+		env.silent++;
+		simple(EV_TICK);
+		if (did(ACT_BEGIN))
+			return;
+	}
+}
+
+/* EPOCH_BEGIN was appended and is durable. */
+static void begun(void)
+{
+	f.end.seq++;
+	lin[1] = (struct lineage_entry){p.epoch_seen, 8, f.end.seq, f.end.seq,
+					0, (uint8_t)env.node};
+	f.lineage = lin;
+	f.n_lineage = 2;
+	if (f.end.seq == 1) {
+		lin[0] = lin[1];
+		f.n_lineage = 1;
+	}
+	f.holder = (int)env.node;
+	step((struct peer_event){.kind = EV_APPENDED, .seq = f.end.seq,
+				 .lineage = true});
+	CU_CLAIM(!peer_may_append(&p, &env, &f), "not before it is durable");
+	CU_CLAIM(peer_sendable(&p, &f) < f.end.seq, "nor sent");
+	f.durable = f.end;
+	simple(EV_DURABLE);
+}
+
+static void published(void)
+{
+	const struct peer_action *a = did(ACT_PUBLISH);
+
+	if (a)
+		f.published.seq = a->seq;
+}
+
+/* --- the table of jumps --- */
+
+static void a_start_in_sync_with_the_partner_jumps_nothing(void)
+{
+	setup(0, 10, MARK_SYNC);
+	gate(10, true, false);
+	CU_EQ_INT(p.state, PEER_SYNC);
+	f.writing = true;
+	simple(EV_WANTED);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, 0);
+	CU_EQ_INT(did(ACT_BEGIN)->epoch, 4);	/* own parity, above all */
+	begun();
+	CU_CLAIM(peer_may_append(&p, &env, &f), "writes now");
+}
+
+static void a_start_after_lone_jumps(void)
+{
+	setup(0, 10, MARK_LONE);
+	gate(10, true, false);
+	f.writing = true;
+	simple(EV_WANTED);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP);
+}
+
+static void a_start_alone_waits_and_jumps(void)
+{
+	setup(0, 10, MARK_SYNC);
+	f.wanted = true;
+	ticks(19);
+	CU_CLAIM(!did(ACT_BEGIN), "not before the delay");
+	ticks(2);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP);
+	CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_START_ALONE);
+}
+
+static void an_old_copy_alone_jumps_further_and_skips_epochs(void)
+{
+	setup(0, 10, MARK_SYNC);
+	env.stale = true;
+	f.wanted = true;
+	ticks(22);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP_STALE);
+	CU_CLAIM(did(ACT_BEGIN)->epoch > 2 + PEER_EPOCH_SKIP, "epochs skipped");
+	CU_CLAIM(p.maybe_stale, "and shown");
+}
+
+static void a_takeover_needs_silence_a_window_and_a_failed_attempt(void)
+{
+	setup(1, 10, MARK_SYNC);
+	f.wanted = true;
+	ticks(200);
+	CU_CLAIM(!did(ACT_BEGIN), "no attempt has failed since");
+	f.retried = true;
+	env.manual = true;
+	ticks(1);
+	CU_CLAIM(!did(ACT_BEGIN), "not by itself in `manual'");
+	env.manual = false;
+	env.trusted = false;
+	ticks(1);
+	CU_CLAIM(!did(ACT_BEGIN), "not by an incomplete node");
+	env.trusted = true;
+	env.start_window = 1000;
+	ticks(1);
+	CU_CLAIM(!did(ACT_BEGIN), "not so soon after the own start");
+	env.start_window = 180;
+	ticks(1);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_TAKEOVER);
+	CU_EQ_INT(did(ACT_BEGIN)->epoch, 3);
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP);
+}
+
+static void a_regressed_partner_is_taken_over_at_the_gate(void)
+{
+	setup(1, 10, MARK_SYNC);
+	gate(8, false, true);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP_STALE);
+	CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_REGRESSED);
+}
+
+static void a_partner_that_says_trusted_is_not_taken_over(void)
+{
+	setup(1, 10, MARK_SYNC);
+	gate(10, true, false);
+	CU_EQ_INT(p.state, PEER_REPLICA);
+	env.partner_regressed = true;		/* found out meanwhile */
+	env.partner_trusted = false;
+	f.wanted = true;
+	ticks(3);
+	CU_CLAIM(!did(ACT_BEGIN), "not before its own Position says so");
+}
+
+static void resign_lets_the_partner_in_at_once(void)
+{
+	setup(1, 10, MARK_SYNC);
+	gate(10, true, false);
+	step((struct peer_event){.kind = EV_RESIGN, .seq = 10});
+	CU_CLAIM(!did(ACT_BEGIN), "only when somebody asks");
+	f.wanted = true;
+	simple(EV_WANTED);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_RESIGN);
+}
+
+static void a_pair_without_a_member_numbers_as_one_node(void)
+{
+	setup(0, 0, MARK_LONE);
+	env.single = true;
+	env.member = false;
+	f.writing = true;
+	simple(EV_WANTED);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, 0);
+	CU_EQ_INT(did(ACT_BEGIN)->epoch, 2);	/* node 0 begins with 2 */
+	setup(1, 0, MARK_LONE);
+	env.single = true;
+	f.writing = true;
+	simple(EV_WANTED);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_INT(did(ACT_BEGIN)->epoch, 1);	/* node 1 with 1 */
+}
+
+/* --- SYNC and LONE --- */
+
+static void writing_holder(void)
+{
+	setup(0, 10, MARK_SYNC);
+	gate(10, true, false);
+	f.writing = true;
+	simple(EV_WANTED);
+	begun();
+	step((struct peer_event){.kind = EV_ACK, .seq = 11});
+	published();
+	CU_EQ_INT(p.state, PEER_SYNC);
+	CU_EQ_U64(f.published.seq, 11);
+}
+
+static void append(bool tempfail)
+{
+	f.end.seq++;
+	step((struct peer_event){.kind = EV_APPENDED, .seq = f.end.seq,
+				 .tempfail = tempfail});
+	f.durable = f.end;
+	simple(EV_DURABLE);
+}
+
+static void nothing_is_shown_before_the_ack(void)
+{
+	writing_holder();
+	append(false);
+	CU_CLAIM(!did(ACT_PUBLISH), "one copy is not enough");
+	step((struct peer_event){.kind = EV_ACK, .seq = 12});
+	CU_NEED(did(ACT_PUBLISH));
+	CU_EQ_U64(did(ACT_PUBLISH)->seq, 12);
+}
+
+static void the_mark_comes_before_the_first_lone_publish(void)
+{
+	const struct peer_action *m;
+	uint64_t serial;
+
+	writing_holder();
+	append(false);
+	env.link = false;
+	simple(EV_LINK_DOWN);
+	env.silent = 3;
+	env.tick++;
+	simple(EV_TICK);
+	CU_EQ_INT(p.state, PEER_SYNC);		/* repaired within 4 ticks … */
+	env.silent = 4;
+	env.tick++;
+	simple(EV_TICK);
+	CU_EQ_INT(p.state, PEER_LONE);
+	m = did(ACT_MARK);
+	CU_NEED(m);
+	CU_EQ_INT(m->mark, MARK_LONE);
+	CU_CLAIM(!did(ACT_PUBLISH), "not before it is durable");
+	CU_CLAIM(did(ACT_UNKNOWN), "what may not go alone ends");
+	serial = m->seq;
+	step((struct peer_event){.kind = EV_MARKED, .seq = serial - 1});
+	CU_CLAIM(!did(ACT_PUBLISH), "nor by an older one");
+	step((struct peer_event){.kind = EV_MARKED, .seq = serial});
+	CU_NEED(did(ACT_PUBLISH));
+	CU_EQ_U64(did(ACT_PUBLISH)->seq, 12);
+}
+
+static void what_may_not_go_alone_waits_for_one_that_may(void)
+{
+	writing_holder();
+	env.link = false;
+	simple(EV_LINK_DOWN);
+	env.silent = 4;
+	env.tick++;
+	simple(EV_TICK);
+	append(true);				/* class tempfail */
+	CU_CLAIM(!did(ACT_MARK) && !did(ACT_PUBLISH), "it stays");
+	append(false);
+	CU_NEED(did(ACT_MARK) || p.mark_asked == MARK_LONE);
+	step((struct peer_event){.kind = EV_MARKED, .seq = p.mark_serial});
+	CU_NEED(did(ACT_PUBLISH));
+	CU_EQ_U64(did(ACT_PUBLISH)->seq, 13);	/* both, in order */
+}
+
+static void a_silent_partner_is_believed_again_after_an_ack(void)
+{
+	writing_holder();
+	append(false);
+	for (unsigned i = 0; i < 10; i++) {
+		env.tick++;
+		env.silent = 0;			/* heartbeats flow */
+		simple(EV_TICK);
+	}
+	CU_EQ_INT(p.state, PEER_LONE);
+	for (unsigned i = 0; i < 20; i++) {
+		env.tick++;
+		simple(EV_TICK);
+		CU_EQ_INT(p.state, PEER_LONE);
+	}
+	step((struct peer_event){.kind = EV_ACK, .seq = 12});
+	CU_EQ_INT(p.state, PEER_SYNC);
+}
+
+static void three_time_outs_in_a_minute_back_off(void)
+{
+	unsigned stayed = 0;
+
+	writing_holder();
+	for (unsigned k = 0; k < 3; k++) {
+		append(false);
+		while (p.state == PEER_SYNC) {
+			env.tick++;
+			simple(EV_TICK);
+		}
+		step((struct peer_event){.kind = EV_ACK, .seq = f.end.seq});
+		published();
+		stayed = 0;
+		while (p.state != PEER_SYNC && stayed < 100) {
+			env.tick++;
+			stayed++;
+			simple(EV_TICK);
+			published();
+		}
+	}
+	CU_CLAIM(stayed >= PEER_BACKOFF_MIN - 1 && stayed < 20,
+		 "stays LONE for 5 s, not %u ticks", stayed);
+}
+
+/* --- hand-over --- */
+
+static void a_hand_over_needs_rest_and_an_interval(void)
+{
+	writing_holder();
+	f.writing = false;
+	f.busy = true;
+	simple(EV_ASKED);
+	CU_EQ_INT(did(ACT_ASK_REPLY)->verdict, ASK_PROXY);
+	f.busy = false;
+	step((struct peer_event){.kind = EV_ASKED, .result = 1});
+	CU_EQ_INT(did(ACT_ASK_REPLY)->verdict, ASK_PROXY);	/* a delivery */
+	simple(EV_ASKED);
+	CU_EQ_INT(did(ACT_ASK_REPLY)->verdict, ASK_HANDOVER);
+	CU_CLAIM(did(ACT_HANDOVER) && !peer_may_append(&p, &env, &f),
+		 "nothing is appended behind it");
+	f.end.seq++;
+	f.holder = 1;
+	step((struct peer_event){.kind = EV_APPENDED, .seq = f.end.seq,
+				 .lineage = true});
+	CU_EQ_U64(peer_sendable(&p, &f), f.end.seq - 1);
+	f.durable = f.end;
+	simple(EV_DURABLE);
+	CU_EQ_INT(p.state, PEER_REPLICA);
+	CU_EQ_U64(peer_sendable(&p, &f), f.end.seq);
+}
+
+static void a_hand_over_with_other_values_is_seeded_first(void)
+{
+	setup(1, 10, MARK_SYNC);
+	gate(10, true, false);
+	f.end.seq = f.durable.seq = 11;
+	lin[0].last_seq = 11;
+	f.holder = 1;
+	step((struct peer_event){.kind = EV_ACCEPTED, .seq = 11, .handover = 1,
+				 .handover_seq = 11, .published = 10});
+	CU_NEED(did(ACT_CHECK_HANDOVER));
+	CU_CLAIM(!peer_holds(&p), "not a holder before it is checked");
+	step((struct peer_event){.kind = EV_HANDOVER_CHECKED,
+				 .result = E_CORRUPT});
+	CU_EQ_INT(p.state, PEER_NEEDS_SEED);
+	CU_CLAIM(did(ACT_SEED), "asks for a copy");
+}
+
+/* --- two logs --- */
+
+static void the_common_part_of_two_lineages(void)
+{
+	struct lineage_entry a[] = {{1, 5, 1, 10, 0, 1}, {2, 6, 11, 20, 0, 0}};
+	struct lineage_entry b[] = {{1, 5, 1, 10, 0, 1}, {2, 6, 11, 15, 0, 0}};
+	struct lineage_entry c[] = {{1, 5, 1, 10, 0, 1}, {2, 7, 11, 15, 0, 0}};
+	struct lineage_entry d[] = {{1, 5, 1, 7, 0, 1}, {3, 8, 8, 9, 0, 1}};
+
+	CU_EQ_U64(peer_common(a, 2, a, 2), 20);
+	CU_EQ_U64(peer_common(a, 2, b, 2), 15);	/* b is behind */
+	CU_EQ_U64(peer_common(a, 2, c, 2), 10);	/* one number, two nonces */
+	CU_EQ_U64(peer_common(a, 2, d, 2), 7);
+	CU_EQ_U64(peer_common(a, 2, NULL, 0), 0);
+	CU_EQ_U64(peer_common(a + 1, 1, b, 2), 15);	/* old entries are cut */
+}
+
+static void of_crossing_requests_the_greater_wins(void)
+{
+	setup(0, 10, MARK_SYNC);
+	env.link = true;
+	simple(EV_LINK_UP);
+	simple(EV_GATE);			/* generation 77 */
+	step((struct peer_event){.kind = EV_POSITION_REQ, .gen = 76});
+	CU_EQ_U64(p.gen, 77);
+	step((struct peer_event){.kind = EV_POSITION_REQ, .gen = 78});
+	CU_EQ_U64(p.gen, 78);
+	CU_CLAIM(did(ACT_SEND_POSITION), "answers it");
+	CU_CLAIM(!peer_accepts(&p, 77), "drops what belongs to another");
+}
+
+CU_TESTS(CU_CASE(a_start_in_sync_with_the_partner_jumps_nothing),
+	 CU_CASE(a_start_after_lone_jumps),
+	 CU_CASE(a_start_alone_waits_and_jumps),
+	 CU_CASE(an_old_copy_alone_jumps_further_and_skips_epochs),
+	 CU_CASE(a_takeover_needs_silence_a_window_and_a_failed_attempt),
+	 CU_CASE(a_regressed_partner_is_taken_over_at_the_gate),
+	 CU_CASE(a_partner_that_says_trusted_is_not_taken_over),
+	 CU_CASE(resign_lets_the_partner_in_at_once),
+	 CU_CASE(a_pair_without_a_member_numbers_as_one_node),
+	 CU_CASE(nothing_is_shown_before_the_ack),
+	 CU_CASE(the_mark_comes_before_the_first_lone_publish),
+	 CU_CASE(what_may_not_go_alone_waits_for_one_that_may),
+	 CU_CASE(a_silent_partner_is_believed_again_after_an_ack),
+	 CU_CASE(three_time_outs_in_a_minute_back_off),
+	 CU_CASE(a_hand_over_needs_rest_and_an_interval),
+	 CU_CASE(a_hand_over_with_other_values_is_seeded_first),
+	 CU_CASE(the_common_part_of_two_lineages),
+	 CU_CASE(of_crossing_requests_the_greater_wins))
