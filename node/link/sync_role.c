@@ -62,6 +62,9 @@ static void out_to_store(void *arg, int process, const struct link_msg *m)
 	struct ipc_msg env;
 	struct buf b;
 
+	/* Streams that ran over control end with it. */
+	if (m->type == LINK_DOWN && process < 0)
+		proxy_link_lost(sn);
 	buf_init(&b, IPC_MESSAGE_MAX + 64);
 	if (link_encode(&b, m) == 0 &&
 	    ipc_decode(buf_all(&b), &env, NULL) > 0) {
