@@ -16,6 +16,7 @@
 struct wire {
 	bool used;
 	enum link_channel ch;
+	unsigned streams;		/* messages of sessions on it */
 	bool open[2];
 	struct side *side[2];
 };
@@ -38,7 +39,7 @@ struct side {
 	bool has_accounts, writes, up, trusted_up;
 	struct link_report report;
 	struct link_journal journal, partner[4];
-	unsigned ups, downs, dials, refused;
+	unsigned ups, downs, dials, refused, resigned;
 	struct link_up last_up;
 	char why[400];
 	struct node_link_opts opts;
@@ -95,6 +96,7 @@ static void out_send(void *arg, void *conn, const struct link_msg *m)
 	unsigned i;
 	struct wire *w = wire_of(conn, &i);
 
+	w->streams += m->type == LINK_STREAM_DATA;
 	if (s->i == 0 && W->meddle)
 		W->meddle(&copy);
 	put(w, 1 - i, &copy);
@@ -123,7 +125,8 @@ static void out_dial(void *arg, enum link_channel ch)
 		node_link_dial_failed(s->nl, ch);
 		return;
 	}
-	W->wires[k] = (struct wire){true, ch, {true, true}, {0}};
+	W->wires[k] = (struct wire){.used = true, .ch = ch,
+				    .open = {true, true}};
 	node_link_connected(o->nl, handle(&W->wires[k], o->i), ch, false);
 	node_link_connected(s->nl, handle(&W->wires[k], s->i), ch, true);
 }
@@ -146,6 +149,8 @@ static void out_store(void *arg, int process, const struct link_msg *m)
 	} else if (m->type == LINK_DOWN) {
 		s->downs += s->up;
 		s->up = false;
+	} else if (m->type == LINK_RESIGN) {
+		s->resigned++;
 	}
 }
 
@@ -654,7 +659,57 @@ static void accounts_go_to_the_process_of_their_id(void)
 	CU_EQ_INT(node_link_process_of(id, 4), 3);
 }
 
-CU_TESTS(CU_CASE(two_fresh_nodes_find_one_identity),
+static void who_resigned_is_said_again_on_the_next_link(void)
+{
+	struct link_resign r = {.cause = 1};
+
+	married();
+	tick(4);
+	node_link_store_detached(W->s[0].nl, 0);
+	node_link_resign(W->s[0].nl, 0, &r);
+	run();
+	CU_EQ_INT(W->s[1].resigned, 1);
+	W->cut = true;
+	tick(6);
+	CU_CLAIM(!W->s[1].up, "the link broke");
+	W->cut = false;
+	tick(8);
+	CU_CLAIM(W->s[1].up, "and is back");
+	CU_CLAIM(W->s[1].resigned >= 2, "the partner hears it again");
+	teardown();
+}
+
+static unsigned streams_on(enum link_channel ch)
+{
+	unsigned n = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(W->wires); k++)
+		if (W->wires[k].used && W->wires[k].ch == ch)
+			n += W->wires[k].streams;
+	return n;
+}
+
+static void streams_that_began_on_control_stay_there(void)
+{
+	struct link_msg m = {.type = LINK_STREAM_DATA, .id = 2};
+
+	married();
+	/* Up before anybody dialled the other connections. */
+	for (unsigned k = 0; k < 20 && !(W->s[0].up && W->s[1].up); k++)
+		tick(1);
+	CU_CLAIM(W->s[0].up, "the link is up");
+	CU_CLAIM(node_link_send_stream(W->s[0].nl, &m), "sent");
+	CU_EQ_INT(streams_on(CHANNEL_CONTROL), 1);
+	tick(6);
+	CU_CLAIM(node_link_send_stream(W->s[0].nl, &m), "sent");
+	CU_EQ_INT(streams_on(CHANNEL_CONTROL), 2);
+	CU_EQ_INT(streams_on(CHANNEL_PROXY), 0);
+	teardown();
+}
+
+CU_TESTS(CU_CASE(who_resigned_is_said_again_on_the_next_link),
+	 CU_CASE(streams_that_began_on_control_stay_there),
+	 CU_CASE(two_fresh_nodes_find_one_identity),
 	 CU_CASE(a_fresh_node_joins_the_other_index),
 	 CU_CASE(a_provisional_identity_is_dropped),
 	 CU_CASE(two_pairs_are_refused), CU_CASE(one_index_twice_is_refused),
