@@ -50,7 +50,9 @@ bool ckmark_counts(const struct ckmark *m, struct ckmark_no no)
 	if (after(no, (struct ckmark_no){m->batch, m->sub}))
 		return false;
 	for (size_t i = 0; i < m->n_dead; i++)
-		if (after(no, m->dead[i].from) && no.batch <= m->dead[i].to)
+		if (after(no, m->dead[i].from) &&
+		    !after(no, (struct ckmark_no){m->dead[i].to,
+						  m->dead[i].to_sub}))
 			return false;
 	return true;
 }
@@ -92,7 +94,7 @@ void ckmark_encode(const struct ckmark *m, struct buf *to)
 	for (size_t i = 0; i < m->n_dead; i++) {
 		buf_le64(to, m->dead[i].from.batch);
 		buf_le32(to, m->dead[i].from.sub);
-		buf_le32(to, 0);
+		buf_le32(to, m->dead[i].to_sub);
 		buf_le64(to, m->dead[i].to);
 	}
 	if (!to->failed)
@@ -138,7 +140,7 @@ static void get_lists(struct cursor *c, struct ckmark *m)
 
 		d.from.batch = cursor_le64(c);
 		d.from.sub = cursor_le32(c);
-		cursor_le32(c);
+		d.to_sub = cursor_le32(c);
 		d.to = cursor_le64(c);
 		GROW(m->dead, m->n_dead, m->cap_dead);
 		m->dead[m->n_dead++] = d;

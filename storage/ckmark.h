@@ -36,14 +36,17 @@ struct ckmark_no {
 };
 
 /*
- * Checkpoints that never ended: those after `from`, up to any to batch `to`.
+ * Checkpoints that never ended: those after `from`, up to `to`, `to_sub`.
  * One for each unclean stop; a snapshot file of such a checkpoint does not
  * count, even when the mark has passed it since.
  */
 struct ckmark_dead {
 	struct ckmark_no from;
 	uint64_t to;
+	uint32_t to_sub;
 };
+/* More than there ever are to one batch. */
+#define CKMARK_SUB_END 0x7fffffffu
 
 #define CKMARK_DEAD_MAX 65536u
 

@@ -3,11 +3,10 @@
 #include "storage/store_private.h"
 
 #include "node/base/cleanup.h"
+#include "node/base/digest.h"
 
 #include <errno.h>
 #include <inttypes.h>
-
-#define BODY_INLINE_MAX (1024u * 1024)
 
 char *account_dir(const struct account *a, const char *below)
 {
@@ -87,22 +86,48 @@ struct refill {
 	int result;
 };
 
-/* Inline bodies that a checkpoint wrote beside the log.  One that is missing
- * stays empty: it is asked from the partner by its hash. */
+static const struct op_msg_add *next_inline(const struct record *r, size_t *at)
+{
+	while (*at < r->n_ops) {
+		const struct op *o = &r->ops[(*at)++];
+
+		if (o->kind == OP_MSG_ADD && o->msg_add.inline_body)
+			return &o->msg_add;
+	}
+	return NULL;
+}
+
+static bool is_body_of(const struct op_msg_add *m, struct slice body)
+{
+	uint8_t hash[32];
+
+	sha256(body, hash);
+	return body.n == m->size && memcmp(hash, m->body_hash, 32) == 0;
+}
+
+/* Inline bodies that a checkpoint wrote beside the log.  One that is missing,
+ * or of a frame that was cut, stays empty: it is asked from the partner by its
+ * hash. */
 static void read_spilled(struct account *a, uint64_t seq,
-			 struct frame_bodies *bodies, struct arena *arena)
+			 const struct record *r, struct frame_bodies *bodies,
+			 struct arena *arena)
 {
 	struct buf path, text;
 	bool any = false;
+	size_t at = 0;
 
 	buf_init(&path, 8192);
-	buf_init(&text, BODY_INLINE_MAX);
+	buf_init(&text, STORE_ENTRY_MAX);
 	for (size_t i = 0; i < bodies->n; i++) {
+		const struct op_msg_add *m = next_inline(r, &at);
+
 		body_spill_path(a->root, seq, i, &path);
 		buf_reset(&text);
 		if (fsio_read_file(a->store->fs, (char *)path.p,
-				   BODY_INLINE_MAX, &text) >= 0) {
-			bodies->data[i] = arena_dup(arena, buf_all(&text));
+				   STORE_ENTRY_MAX, &text) >= 0) {
+			if (is_body_of(m, buf_all(&text)))
+				bodies->data[i] = arena_dup(arena,
+							    buf_all(&text));
 			any = true;
 		}
 	}
@@ -138,7 +163,7 @@ static bool refill_one(void *arg, struct slice bytes, struct position pos)
 		bodies.n = record_inline_bodies(&rec);
 		bodies.data = arena_zalloc(arena, (bodies.n + 1) *
 						  sizeof(*bodies.data));
-		read_spilled(a, pos.seq, &bodies, arena);
+		read_spilled(a, pos.seq, &rec, &bodies, arena);
 		p = account_accept(a, bytes, pos, &bodies, 0, x->e);
 		if (p) {
 			p->durable = p->spilled = true;

@@ -150,6 +150,11 @@ static int write_views(struct store *s, struct account *a, struct err *e)
 	size_t i;
 	int r = alog_flush(a->log, e);
 
+	/* A snapshot would vouch for it: replay makes the state whole. */
+	if (r == 0 && !a->raw_state && state_broken(a->state))
+		r = err_set(e, E_TEMP, "%s: a record is applied in part only; "
+			    "this process ends and replays it",
+			    a->root);
 	if (r == 0)
 		r = spill(a, e);
 	if (r == 0)
@@ -164,6 +169,8 @@ static int write_views(struct store *s, struct account *a, struct err *e)
 						      sizeof(*ck->snap_seq));
 		ck->saved = xrealloc(ck->saved, ck->cap_accounts *
 						sizeof(*ck->saved));
+		ck->tokens = xrealloc(ck->tokens, ck->cap_accounts *
+						  sizeof(*ck->tokens));
 	}
 	i = ck->n_accounts;
 	r = write_snapshot(a, (struct ckmark_no){ck->mark.batch, ck->mark.sub},
@@ -173,6 +180,7 @@ static int write_views(struct store *s, struct account *a, struct err *e)
 	store_account_ref(a);
 	ck->accounts[i] = a;
 	ck->snap_seq[i] = a->published.seq;
+	ck->tokens[i] = a->seed_token;
 	ck->n_accounts++;
 	a->dirty = false;
 	alog_end(a->log, &end.end);
@@ -193,6 +201,12 @@ static void fill_mark(struct store *s, struct ckmark *m)
 			     .time = clock_real(s->o.sys->clock)};
 	m->offset = journal_offset_after(s->journal, m->batch);
 	m->sub = m->batch == s->mark.batch ? s->mark.sub + 1 : 0;
+	/* A full journal is let go at its start, before any batch of this life:
+	 * not under a number of the last one. */
+	for (size_t i = 0; i < s->mark.n_dead; i++)
+		if (s->mark.dead[i].to == m->batch &&
+		    s->mark.dead[i].to_sub >= m->sub)
+			m->sub = s->mark.dead[i].to_sub + 1;
 	for (size_t i = 0; map_each(s->lone, &i, &key, &value);) {
 		GROW(m->lone, m->n_lone, m->cap_lone);
 		m->lone[m->n_lone++] = *(struct ckmark_lone *)value;
@@ -222,6 +236,7 @@ static void clear(struct store *s, bool ended)
 	free(ck->accounts);
 	free(ck->snap_seq);
 	free(ck->saved);
+	free(ck->tokens);
 	free(ck->file_systems);
 	*ck = (struct checkpoint){.serial = ck->serial + 1};
 }
@@ -259,7 +274,7 @@ static void after_account(struct store *s, size_t i)
 	uint64_t newest;
 
 	/* A seed took its place meanwhile: nothing here is of that tree. */
-	if (a->snap_seq > s->ck.snap_seq[i])
+	if (a->seed_token != s->ck.tokens[i])
 		return;
 	/* The number written for this checkpoint is the greatest, for only one
 	 * runs at a time. */
@@ -398,7 +413,9 @@ void store_checkpoint(struct store *s, void (*done)(void *arg), void *arg)
 		GROW(s->done, s->n_done, s->cap_done);
 		s->done[s->n_done++] = (struct store_done){done, arg};
 	}
-	if (s->ck.running || clock_mono(s->o.sys->clock) < s->ck_retry_usec)
+	s->checkpoint_wanted = s->landing;
+	if (s->landing || s->ck.running ||
+	    clock_mono(s->o.sys->clock) < s->ck_retry_usec)
 		return;
 	r = begin(s, &e);
 	if (r == 0 && s->ck.n_file_systems == 0)

@@ -63,6 +63,7 @@ struct checkpoint {
 	struct ckmark mark;
 	struct account **accounts;	/* referenced */
 	uint64_t *snap_seq;		/* of the snapshots written for them */
+	uint64_t *tokens;		/* seed_token of their trees then */
 	bool *saved;			/* by state_save() */
 	size_t n_accounts, cap_accounts;
 	struct store_file_system *file_systems;
@@ -117,6 +118,9 @@ struct store {
 	struct store_done *done, *next_done;	/* of this, the next checkpoint */
 	size_t n_done, cap_done, n_next, cap_next;
 	bool failed, recovering, low_space;
+	/* The callbacks of a durable batch run: a checkpoint to that batch would
+	 * recycle marks and resets that were not applied yet. */
+	bool landing, checkpoint_wanted;
 	uint64_t last_hlc, last_batch_time;
 	struct store_policy policy;
 	uint64_t batch_usec;		/* mono: of the last batch */

@@ -22,6 +22,7 @@ struct mine {
 	size_t n_files;
 	/* It cannot be brought up to date: the entries are kept. */
 	bool parked, fresh;
+	bool genesis;			/* its first frame is among them */
 	struct buf entries;
 };
 
@@ -78,11 +79,22 @@ struct one {
 	bool skip;			/* count only */
 };
 
+static void note_frame(struct mine *m, const struct journal_entry *en)
+{
+	struct frame f;
+
+	if (en->type == JOURNAL_FRAME && en->data.n > 24 &&
+	    frame_get(slice_sub(en->data, 24, en->data.n), &f, NULL) > 0 &&
+	    f.seq == 1)
+		m->genesis = true;
+}
+
 static int note_parked(void *arg, const struct journal_entry *en)
 {
 	struct one *o = arg;
 
 	o->m->n++;
+	note_frame(o->m, en);
 	return en->type == JOURNAL_RESET ? note_reset(o->x, o->m, en) : 0;
 }
 
@@ -130,6 +142,7 @@ static int note(void *arg, const struct journal_entry *en)
 	r = mine_of(x, id, &m);
 	if (r == 0 && !m->parked) {
 		m->n++;
+		note_frame(m, en);
 		if (en->type == JOURNAL_RESET)
 			r = note_reset(x, m, en);
 	}
@@ -139,6 +152,23 @@ static int note(void *arg, const struct journal_entry *en)
 }
 
 /* --- second pass -------------------------------------------------------------- */
+
+static bool any_name(void *arg, const char *name)
+{
+	(void)name;
+	*(bool *)arg = true;
+	return false;
+}
+
+/* A log that no snapshot covers is damaged, not new. */
+static bool has_segments(struct store *s, const char *root)
+{
+	AUTO_FREE char *dir = xprintf("%s/.duet/state/log", root);
+	bool has = false;
+
+	s->fs->ops->list(s->fs, dir, any_name, &has);
+	return has;
+}
 
 /* The account, with its tree as the last mark left it. */
 static int load_account(struct replay *x, struct id128 id, struct mine *m,
@@ -158,6 +188,7 @@ static int load_account(struct replay *x, struct id128 id, struct mine *m,
 			    "mounted?", root.root, root.name);
 	if (r == 0 && m->replaced_at)
 		r = store_seed_finish(s, root.root, m->token, x->e);
+	fresh = fresh && (m->genesis || !has_segments(s, root.root));
 	if (r == 0)
 		r = account_load(s, &root, fresh, m->cut_at ? &m->cut : NULL,
 				 &a, x->e);
@@ -375,8 +406,8 @@ static int settle(struct account *a, struct err *e)
 	if (a->unclean_until < a->end.seq)
 		a->unclean_until = a->end.seq;
 	if (a->replaying && a->published.seq >= a->unclean_until) {
-		a->replaying = false;
 		r = state_replayed(a->state, e);
+		a->replaying = r < 0;
 		if (r < 0)
 			err_prefix(e, "account '%s'", a->name);
 	}
@@ -394,7 +425,7 @@ static void bury(struct store *s)
 		return;
 	GROW(m->dead, m->n_dead, m->cap_dead);
 	m->dead[m->n_dead++] =
-		(struct ckmark_dead){{m->batch, m->sub}, last};
+		(struct ckmark_dead){{m->batch, m->sub}, last, CKMARK_SUB_END};
 }
 
 static void settle_all(struct replay *x)
@@ -422,8 +453,7 @@ static int keep(void *arg, const struct journal_entry *en)
 
 	if (!m || !m->parked)
 		return 0;
-	if (le32_at(m->entries.p + 52) == 0)
-		m->fresh = is_first_frame(en);
+	m->fresh = m->genesis;
 	store_parked_put(&m->entries, en);
 	return 0;
 }

@@ -340,7 +340,9 @@ int store_seed_missing(struct store *s, struct account *a, struct slice snapshot
 	struct seed *d = seed_new(s, a);
 	struct missing_walk x = {.d = d, .seen = map_new(), .cb = cb,
 				 .arg = arg, .e = e};
-	int r = build_tree(d, snapshot, e);
+	/* One that is being installed stands in the same place. */
+	int r = a->resetting ? err_set(e, E_TEMP, "the account is being reset") :
+			       build_tree(d, snapshot, e);
 
 	if (r == 0)
 		r = state_bodies(d->state, missing_one, &x, e);

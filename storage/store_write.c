@@ -477,6 +477,7 @@ void store_batch_durable(void *arg, uint64_t batch)
 
 	s->stat.batches++;
 	s->batch_usec = clock_mono(s->o.sys->clock);
+	s->landing = true;
 	for (struct list *l = s->touched.next; l != &s->touched;) {
 		struct account *a = CONTAINER_OF(l, struct account, touched);
 
@@ -498,7 +499,11 @@ void store_batch_durable(void *arg, uint64_t batch)
 	}
 	free(done);
 	run_waits(s, batch);
-	store_maybe_checkpoint(s);
+	s->landing = false;
+	if (s->checkpoint_wanted && !s->failed)
+		store_checkpoint(s, NULL, NULL);
+	else
+		store_maybe_checkpoint(s);
 }
 
 void store_turn(struct store *s)

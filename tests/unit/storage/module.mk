@@ -14,4 +14,4 @@ unit_TESTS += tests/unit/storage/test_prepare
 unit_TESTS += tests/unit/storage/test_view tests/unit/storage/test_dbox
 unit_TESTS += tests/unit/storage/test_cache
 # Overlapping work, sick disks, hostile records.
-unit_TESTS +=  tests/unit/storage/test_fold_hostile
+unit_TESTS += tests/unit/storage/test_store_edges tests/unit/storage/test_fold_hostile

@@ -252,6 +252,8 @@ static void a_damaged_snapshot_does_not_make_an_account_empty(void)
 	static const char *const log = RIG_MAIL
 		"/user0/.duet/state/log/00000001";
 	struct err e = ERR_NONE;
+	struct rig_account *x;
+	struct account *a;
 
 	begin(256 * 1024);
 	end_checkpoint();
@@ -260,7 +262,10 @@ static void a_damaged_snapshot_does_not_make_an_account_empty(void)
 	CU_EQ_INT(simdisk_flip(g->disk, RIG_MAIL "/user0/.duet/state/snap/"
 			       "snap.1", 100, 1), 0);
 	rig_die(g);
-	CU_EQ_INT(rig_open(g, &e), E_CORRUPT);
+	CU_OK(rig_open(g, &e), &e);
+	x = &g->acct[0];
+	CU_EQ_INT(store_account_open(g->store, x->id, x->name, x->root, false,
+				     &a, &e), E_CORRUPT);
 	CU_CLAIM(fsio_exists(g->fs, log), "the log is gone");
 	rig_fini(g);
 }
