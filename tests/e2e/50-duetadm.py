@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The administrator's commands against running nodes: output in the forms of
 doveadm 2.3, exit codes, errors that say what to do."""
 import imaplib
