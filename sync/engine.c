@@ -123,6 +123,10 @@ int engine_new(const struct engine_opts *o, const struct engine_out *out,
 	list_init(&e->due_forwards);
 	list_init(&e->forwards);
 	list_init(&e->delivers);
+	e->token = NEW(struct engine_token);
+	e->token->e = e;
+	list_init(&e->token->marks);
+	list_init(&e->token->endings);
 	list_init(&e->transfers);
 	buf_init(&e->report_last, IPC_MESSAGE_MAX);
 	engine_reconfigure(e, o);
@@ -146,14 +150,11 @@ static void free_list(struct list *head, size_t offset)
 	}
 }
 
-/* Callbacks are not called any more. */
-void engine_free(struct engine *e)
+static void free_all(struct engine *e)
 {
 	size_t i = 0;
 	void *v;
 
-	if (!e)
-		return;
 	engine_transfer_free_all(e);
 	free_list(&e->due_writes, offsetof(struct ewrite, node));
 	free_list(&e->due_quiets, offsetof(struct equiet, node));
@@ -189,6 +190,35 @@ void engine_free(struct engine *e)
 	map_free(e->accounts);
 	buf_fini(&e->report_last);
 	free(e);
+}
+
+void engine_free(struct engine *e)
+{
+	struct engine_token *t;
+
+	if (!e)
+		return;
+	t = e->token;
+	store_on_durable(e->store, NULL, NULL);
+	store_on_space(e->store, NULL, NULL);
+	t->refs++;
+	t->e = NULL;
+	free_all(e);
+	engine_token_put(t);
+}
+
+void engine_drop(struct engine *e)
+{
+	struct engine_token *t;
+
+	if (!e)
+		return;
+	t = e->token;
+	free_all(e);
+	engine_endings_free(t);
+	/* The marks' nodes are their first members. */
+	free_list(&t->marks, 0);
+	free(t);
 }
 
 /* --- link ------------------------------------------------------------------------ */

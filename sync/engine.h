@@ -54,7 +54,11 @@ struct engine_out {
 
 int engine_new(const struct engine_opts *o, const struct engine_out *out,
 	       struct engine **e_out, struct err *err);
+/* Before store_close(): the store is still there.  No callback of the caller
+ * is called any more. */
 void engine_free(struct engine *e);
+/* Before store_drop(): no callback of the store comes any more either. */
+void engine_drop(struct engine *e);
 /* Settings that may change on reload. */
 void engine_reconfigure(struct engine *e, const struct engine_opts *o);
 

@@ -235,11 +235,20 @@ static void scan_fork(struct eacct *ea, uint64_t fork)
 		.known = !c.bad});
 }
 
+void engine_token_put(struct engine_token *t)
+{
+	t->refs--;
+	if (!t->e && !t->refs)
+		free(t);
+}
+
 static void cut_done(void *arg, struct account *a, int result)
 {
-	struct engine *e = arg;
-	struct eacct *ea = engine_known(e, account_id(a));
+	struct engine_token *t = arg;
+	struct engine *e = t->e;
+	struct eacct *ea = e ? engine_known(e, account_id(a)) : NULL;
 
+	engine_token_put(t);
 	if (!ea || !ea->a)
 		return;
 	ea->floor_known = false;
@@ -252,7 +261,8 @@ static void cut_done(void *arg, struct account *a, int result)
 /* --- marks ----------------------------------------------------------------------------- */
 
 struct marked {
-	struct engine *e;
+	struct list node;		/* engine_token.marks */
+	struct engine_token *token;
 	struct id128 id;
 	uint64_t serial;
 };
@@ -260,15 +270,20 @@ struct marked {
 static void marked(void *arg, struct account *a)
 {
 	struct marked *m = arg;
-	struct eacct *ea = engine_known(m->e, m->id);
+	struct engine *e = m->token->e;
+	struct eacct *ea = e ? engine_known(e, m->id) : NULL;
+	uint64_t serial = m->serial;
 
 	(void)a;
-	if (ea && ea->a)
-		engine_step(ea, &(struct peer_event){.kind = EV_MARKED,
-						     .seq = m->serial});
-	if (ea)
-		engine_dirty(ea);
+	list_remove(&m->node);
+	engine_token_put(m->token);
 	free(m);
+	if (!ea)
+		return;
+	if (ea->a)
+		engine_step(ea, &(struct peer_event){.kind = EV_MARKED,
+						     .seq = serial});
+	engine_dirty(ea);
 }
 
 static void mark(struct eacct *ea, const struct peer_action *act)
@@ -282,7 +297,11 @@ static void mark(struct eacct *ea, const struct peer_action *act)
 		return;
 	}
 	m = NEW(struct marked);
-	*m = (struct marked){ea->e, ea->id, act->seq};
+	*m = (struct marked){.token = ea->e->token, .id = ea->id,
+			     .serial = act->seq};
+	list_init(&m->node);
+	list_append(&m->token->marks, &m->node);
+	m->token->refs++;
 	store_mark(ea->e->store, ea->a, MARK_LONE,
 		   (enum lone_reason)act->reason, known, marked, m);
 }
@@ -418,7 +437,8 @@ static void run(struct eacct *ea, const struct peer_action *act)
 		engine_send(e, &m);
 		break;
 	case ACT_CUT:
-		store_cut(e->store, ea->a, act->seq, cut_done, e);
+		e->token->refs++;
+		store_cut(e->store, ea->a, act->seq, cut_done, e->token);
 		break;
 	case ACT_SEED:
 		engine_seed_start(ea);

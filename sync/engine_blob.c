@@ -22,6 +22,7 @@ struct transfer {
 	uint64_t tick;
 	struct body_stage *stage;
 	struct buf data;		/* only for a repair */
+	struct engine_token *token;	/* while ending */
 };
 
 static struct transfer *transfer_at(struct list *l)
@@ -51,10 +52,27 @@ static void transfer_free(struct transfer *t)
 	free(t);
 }
 
+/* Those whose staging file is being synced are freed by its callback. */
 void engine_transfer_free_all(struct engine *e)
 {
-	while (!list_empty(&e->transfers))
-		transfer_free(transfer_at(e->transfers.next));
+	while (!list_empty(&e->transfers)) {
+		struct transfer *t = transfer_at(e->transfers.next);
+
+		if (!t->ending) {
+			transfer_free(t);
+			continue;
+		}
+		t->dead = true;
+		list_remove(&t->node);
+		list_append(&e->token->endings, &t->node);
+	}
+}
+
+/* No callback will come any more. */
+void engine_endings_free(struct engine_token *token)
+{
+	while (!list_empty(&token->endings))
+		transfer_free(transfer_at(token->endings.next));
 }
 
 static void ask_for(struct transfer *t, uint64_t offset, uint64_t credit)
@@ -154,12 +172,15 @@ static void staged(void *arg, int result, const uint8_t hash[32], uint64_t size,
 		   const char *tmp_path)
 {
 	struct transfer *t = arg;
+	struct engine_token *token = TAKE(t->token);
 
 	(void)tmp_path;
 	if (t->dead) {
 		transfer_free(t);
+		engine_token_put(token);
 		return;
 	}
+	engine_token_put(token);
 	if (result == 0 && (memcmp(hash, t->hash, 32) || size != t->size))
 		result = E_CORRUPT;
 	finished(t, result);
@@ -223,6 +244,8 @@ static int whole(struct transfer *t)
 		if (n < 0)
 			return n;
 	}
+	t->token = t->ea->e->token;
+	t->token->refs++;
 	store_stage_end(TAKE(t->stage), staged, t);
 	return 0;
 }

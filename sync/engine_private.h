@@ -173,6 +173,17 @@ struct eacct {
 	char *parked_why;
 };
 
+/*
+ * What callbacks of the store hold on to: it outlives the engine for as long
+ * as they may still come (store_close() runs some).
+ */
+struct engine_token {
+	struct engine *e;		/* NULL: it is gone */
+	unsigned refs;			/* callbacks under way */
+	struct list marks;		/* LONE marks on their way to disk */
+	struct list endings;		/* transfers whose staging file ends */
+};
+
 struct engine {
 	struct engine_opts o;
 	struct engine_out out;
@@ -184,6 +195,7 @@ struct engine {
 	struct list dirty;		/* eacct with work for the turn */
 	struct list due_writes, due_quiets, due_repairs, due_forwards;
 	struct list forwards, delivers;
+	struct engine_token *token;
 	struct list transfers;		/* struct transfer, both directions */
 	struct id128 set_digest;
 	size_t n_accounts, next_background;
@@ -227,6 +239,8 @@ void engine_dirty(struct eacct *ea);
 void engine_step(struct eacct *ea, const struct peer_event *ev);
 void engine_step_simple(struct eacct *ea, enum peer_event_kind k);
 void engine_park(struct eacct *ea, const char *why);
+/* One callback fewer; goes with the last one when the engine is gone. */
+void engine_token_put(struct engine_token *t);
 /* A lineage or bookkeeping record of this node; 0 or negative. */
 int engine_append_op(struct eacct *ea, const struct op *op, uint64_t modseq,
 		     struct err *err);
@@ -277,6 +291,7 @@ void engine_offers_drop(struct eacct *ea, struct ewrite *ew,
 void engine_blobs_tick(struct engine *e);
 void engine_blobs_reset(struct engine *e, struct eacct *ea);
 void engine_transfer_free_all(struct engine *e);
+void engine_endings_free(struct engine_token *t);
 char *engine_staged_path(struct eacct *ea, const uint8_t hash[32],
 			 uint64_t *size_out);
 

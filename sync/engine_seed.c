@@ -102,10 +102,12 @@ static void seed_end(struct eacct *ea, int result)
 
 static void installed(void *arg, struct account *a, int result)
 {
-	struct engine *e = arg;
-	struct eacct *ea = engine_known(e, account_id(a));
+	struct engine_token *t = arg;
+	struct engine *e = t->e;
+	struct eacct *ea = e ? engine_known(e, account_id(a)) : NULL;
 	uint8_t digest[16];
 
+	engine_token_put(t);
 	if (!ea || !ea->a || !ea->seed_installing)
 		return;
 	if (result == 0) {
@@ -132,8 +134,9 @@ static void install(struct eacct *ea)
 		forget(ea);
 		return;
 	}
+	ea->e->token->refs++;
 	store_seed_install(ea->e->store, ea->a, buf_all(&ea->seed_in),
-			   installed, ea->e);
+			   installed, ea->e->token);
 }
 
 static bool missing_one(void *arg, const uint8_t hash[32], uint64_t size)

@@ -66,9 +66,12 @@ static bool do_fault(struct sim *s, enum fault f)
 		simtime_at(s->time, some_time(s), sim_power_on, o);
 		break;
 	case F_STORE:
-		if (!st->alive)
+		if (!st->alive || n->stopped)
 			return false;
-		sim_store_kill(st);
+		if (sim_below(s, 3))
+			sim_store_kill(st);
+		else
+			sim_store_restart(st);
 		break;
 	case F_SYNC:
 		if (!n->link)

@@ -214,6 +214,7 @@ void sim_node_start(struct snode *n);
 void sim_node_power_off(struct snode *n, bool lose);
 void sim_store_start(struct sstore *st);
 void sim_store_kill(struct sstore *st);		/* kill -9: no data is lost */
+void sim_store_restart(struct sstore *st);
 void sim_sync_start(struct snode *n);
 void sim_sync_kill(struct snode *n);
 void sim_node_stop(struct snode *n, uint64_t usec);

@@ -2,6 +2,7 @@
 
 #include "tests/sim/sim.h"
 
+#include "node/base/cleanup.h"
 #include "node/base/rng.h"
 
 #include <inttypes.h>
@@ -296,7 +297,7 @@ static void store_dies(struct sstore *st)
 	sim_work_lost(st->n->s, st);
 	simdisk_kill(st->disk);
 	st->alive = false;
-	engine_free(st->engine);
+	engine_drop(st->engine);
 	store_drop(st->store);
 	st->engine = NULL;
 	st->store = NULL;
@@ -310,6 +311,20 @@ void sim_store_kill(struct sstore *st)
 		return;
 	store_dies(st);
 	simdisk_revive(st->disk);
+	sim_store_start(st);
+}
+
+/* As at SIGTERM, without handing over: everything is closed in order. */
+void sim_store_restart(struct sstore *st)
+{
+	if (!st->alive || st->failed)
+		return;
+	sim_work_lost(st->n->s, st);
+	st->alive = false;
+	engine_free(TAKE(st->engine));
+	store_close(TAKE(st->store));
+	if (st->n->link)
+		node_link_store_detached(st->n->link, st->process);
 	sim_store_start(st);
 }
 
