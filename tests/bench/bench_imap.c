@@ -42,11 +42,16 @@ struct bench {
 	struct wire *w;
 };
 
-#define timed(b, which, ...) do { \
+/* A command whose answer must have at least `want` untagged responses. */
+#define timed_all(b, which, want, ...) do { \
 	uint64_t timed_from = wire_now_nsec(); \
-	wire_cmd((b)->w, false, __VA_ARGS__); \
+	long timed_got = wire_cmd((b)->w, false, __VA_ARGS__); \
 	samples_add(&(b)->op[which], wire_now_nsec() - timed_from); \
+	if (timed_got < (long)(want)) \
+		wire_die("%s: %ld responses, expected %ld", op_names[which], \
+			 timed_got, (long)(want)); \
 } while (0)
+#define timed(b, which, ...) timed_all(b, which, 0, __VA_ARGS__)
 
 /* ---- what is in the mailbox ------------------------------------------------ */
 
@@ -152,31 +157,31 @@ static void reading(struct bench *b, const char *box)
 
 	for (i = 0; i < b->again; i++) {
 		reconnect(b, NULL);
-		timed(b, OP_SELECT, "SELECT %s", box);
+		timed_all(b, OP_SELECT, 1, "SELECT %s", box);
 	}
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_FLAGS, "FETCH 1:* (FLAGS)");
-	timed(b, OP_ENVELOPE_1, "FETCH 1:* (ENVELOPE)");
+		timed_all(b, OP_FLAGS, b->n_mails, "FETCH 1:* (FLAGS)");
+	timed_all(b, OP_ENVELOPE_1, b->n_mails, "FETCH 1:* (ENVELOPE)");
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_ENVELOPE_2, "FETCH 1:* (ENVELOPE)");
-	timed(b, OP_STRUCTURE_1, "FETCH 1:* (BODYSTRUCTURE)");
+		timed_all(b, OP_ENVELOPE_2, b->n_mails, "FETCH 1:* (ENVELOPE)");
+	timed_all(b, OP_STRUCTURE_1, b->n_mails, "FETCH 1:* (BODYSTRUCTURE)");
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_STRUCTURE_2, "FETCH 1:* (BODYSTRUCTURE)");
-	timed(b, OP_HEADER_1, "FETCH 1:* (%s)", headers);
+		timed_all(b, OP_STRUCTURE_2, b->n_mails, "FETCH 1:* (BODYSTRUCTURE)");
+	timed_all(b, OP_HEADER_1, b->n_mails, "FETCH 1:* (%s)", headers);
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_HEADER_2, "FETCH 1:* (%s)", headers);
+		timed_all(b, OP_HEADER_2, b->n_mails, "FETCH 1:* (%s)", headers);
 	for (i = 0; i < 20; i++)
-		timed(b, OP_BODY_ONE, "FETCH %u (BODY.PEEK[])",
+		timed_all(b, OP_BODY_ONE, 1, "FETCH %u (BODY.PEEK[])",
 		      1 + i * (b->n_mails / 20));
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_BODIES, "FETCH 1:* (BODY.PEEK[])");
-	timed(b, OP_SEARCH_HEADER, "SEARCH HEADER SUBJECT needle");
+		timed_all(b, OP_BODIES, b->n_mails, "FETCH 1:* (BODY.PEEK[])");
+	timed_all(b, OP_SEARCH_HEADER, 1, "SEARCH HEADER SUBJECT needle");
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_SEARCH_HEADER_2, "SEARCH HEADER SUBJECT needle");
+		timed_all(b, OP_SEARCH_HEADER_2, 1, "SEARCH HEADER SUBJECT needle");
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_SEARCH_BODY, "SEARCH BODY haystack");
+		timed_all(b, OP_SEARCH_BODY, 1, "SEARCH BODY haystack");
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_SEARCH_FLAG, "SEARCH UNSEEN");
+		timed_all(b, OP_SEARCH_FLAG, 1, "SEARCH UNSEEN");
 }
 
 static void writing(struct bench *b, const char *box, const char *two,
@@ -185,19 +190,19 @@ static void writing(struct bench *b, const char *box, const char *two,
 	unsigned i;
 
 	for (i = 0; i < 40; i++)
-		timed(b, OP_STORE_ONE, "STORE %u %cFLAGS (\\Flagged)",
+		timed_all(b, OP_STORE_ONE, 1, "STORE %u %cFLAGS (\\Flagged)",
 		      1 + i / 2 * (b->n_mails / 20), i & 1 ? '-' : '+');
 	for (i = 0; i < b->again; i++)
-		timed(b, OP_STORE, "STORE 1:* %cFLAGS (\\Seen)",
+		timed_all(b, OP_STORE, b->n_mails, "STORE 1:* %cFLAGS (\\Seen)",
 		      i & 1 ? '-' : '+');
 	for (i = 0; i < 20; i++)
 		timed(b, OP_COPY_ONE, "COPY %u %s", 1 + i, three);
 	timed(b, OP_COPY, "COPY 1:* %s", two);
 	wire_cmd(b->w, false, "SELECT %s", two);
-	timed(b, OP_MOVE, "MOVE 1:* %s", three);
+	timed_all(b, OP_MOVE, b->n_mails, "MOVE 1:* %s", three);
 	wire_cmd(b->w, false, "SELECT %s", box);
 	wire_cmd(b->w, false, "STORE 1:* +FLAGS.SILENT (\\Deleted)");
-	timed(b, OP_EXPUNGE, "EXPUNGE");
+	timed_all(b, OP_EXPUNGE, b->n_mails, "EXPUNGE");
 	wire_cmd(b->w, false, "UNSELECT");
 	timed(b, OP_DELETE, "DELETE %s", three);
 }

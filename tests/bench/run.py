@@ -9,6 +9,7 @@ BUILDDIR says where duetd and the load generators are.  Nothing is left behind.
 """
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -26,7 +27,7 @@ def note(text):
     print('# ' + text, file=sys.stderr, flush=True)
 
 
-def program(name, *args, timeout=300):
+def program(name, *args, timeout=90):
     path = os.path.join(servers.duet_e2e.BUILD, 'obj/tests/bench', name)
     r = subprocess.run([path] + [str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                        text=True, timeout=timeout)
@@ -216,6 +217,8 @@ def main():
     o.only = o.only.split(',')
     if o.dovecot and not servers.dovecot_version():
         sys.exit('run.py: --dovecot needs root and Dovecot 2.3: apt-get install dovecot-imapd dovecot-lmtpd')
+    # SIGTERM too leaves nothing behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     t, bad = Bench(), True
     try:
         if 'disk' in o.only:
