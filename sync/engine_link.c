@@ -122,6 +122,9 @@ static bool accept_one(struct eacct *ea, const struct link_record *r,
 	ea->nacked = ea->missing_set = false;
 	now = account_end(ea->a);
 	ev.seq = now.seq;
+	/* The partner has what it sent: it need not come back. */
+	if (ea->send_next && ea->send_next <= now.seq)
+		ea->send_next = now.seq + 1;
 	/* A new holder without a new epoch: that was a HANDOVER. */
 	if (account_holder(ea->a) != was && now.epoch == before.epoch &&
 	    now.nonce == before.nonce) {
