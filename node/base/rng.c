@@ -3,12 +3,23 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
-static void system_bytes(struct rng *r, void *to, size_t n)
+/* One page: what is asked for in small pieces is made in large ones. */
+#define POOL_BYTES 4080u
+
+/*
+ * Bytes made and not handed out, one pool a thread.  The page reads as zeros
+ * in a child after fork(), so `left` is 0 there and nothing comes out twice.
+ */
+struct pool {
+	size_t left;
+	uint8_t bytes[POOL_BYTES];
+};
+
+static void openssl_bytes(uint8_t *p, size_t n)
 {
-	uint8_t *p = to;
-
-	(void)r;
 	while (n > 0) {
 		int part = n > 65536 ? 65536 : (int)n;
 
@@ -20,6 +31,43 @@ static void system_bytes(struct rng *r, void *to, size_t n)
 		p += part;
 		n -= (size_t)part;
 	}
+}
+
+/* NULL if the system cannot empty the page in a child. */
+static struct pool *pool_new(void)
+{
+	void *p = mmap(NULL, sizeof(struct pool), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (madvise(p, sizeof(struct pool), MADV_WIPEONFORK) < 0) {
+		munmap(p, sizeof(struct pool));
+		return NULL;
+	}
+	return p;
+}
+
+static void system_bytes(struct rng *r, void *to, size_t n)
+{
+	static _Thread_local struct pool *pool;
+	uint8_t *from;
+
+	(void)r;
+	if (n <= 64 && !pool)
+		pool = pool_new();
+	if (n > 64 || !pool) {
+		openssl_bytes(to, n);
+		return;
+	}
+	if (pool->left < n) {
+		openssl_bytes(pool->bytes, POOL_BYTES);
+		pool->left = POOL_BYTES;
+	}
+	pool->left -= n;
+	from = pool->bytes + pool->left;
+	memcpy(to, from, n);
+	explicit_bzero(from, n);
 }
 
 struct rng *rng_system(void)

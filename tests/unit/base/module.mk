@@ -4,6 +4,7 @@ unit_TESTS += tests/unit/base/test_buf
 unit_TESTS += tests/unit/base/test_cursor
 unit_TESTS += tests/unit/base/test_arena
 unit_TESTS += tests/unit/base/test_err
+unit_TESTS += tests/unit/base/test_rng
 unit_TESTS += tests/unit/base/test_digest
 unit_TESTS += tests/unit/base/test_map
 unit_TESTS += tests/unit/base/test_loop
