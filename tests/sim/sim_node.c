@@ -815,6 +815,13 @@ bool sim_in_sync(struct sim *s)
 
 	if (s->cut)
 		return false;
+	/* A connection that a cut has killed, and nobody has noticed yet. */
+	for (struct list *l = s->wires.next; l != &s->wires; l = l->next) {
+		struct wire *w = CONTAINER_OF(l, struct wire, node);
+
+		if (w->dead && (w->end[0].open || w->end[1].open))
+			return false;
+	}
 	for (unsigned i = 0; i < 2; i++) {
 		struct snode *n = &s->n[i];
 		struct node_link_status st;
