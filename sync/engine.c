@@ -528,6 +528,24 @@ void engine_hand_over_all(struct engine *e, void (*done)(void *arg), void *arg)
 	e->hand_over_tick = e->env.tick;
 }
 
+static void space_tick(struct engine *e)
+{
+	struct store_status st;
+	size_t i = 0;
+	void *v;
+
+	store_status(e->store, &st);
+	if (st.low_space == e->low_space)
+		return;
+	e->low_space = st.low_space;
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		if (ea->a && ea->peer.gate == GATE_OPEN)
+			engine_send_pressure(ea);
+	}
+}
+
 void engine_tick(struct engine *e, bool heard)
 {
 	size_t i = 0;
@@ -549,6 +567,7 @@ void engine_tick(struct engine *e, bool heard)
 		engine_blobs_tick(e);
 		engine_forwards_tick(e);
 		engine_background(e);
+		space_tick(e);
 	}
 	hand_over_tick(e);
 	engine_report(e);

@@ -37,6 +37,19 @@ void engine_send_position(struct eacct *ea, uint16_t type, uint64_t gen)
 	p->lineage = (struct lineage_entry *)(uintptr_t)(l + cut);
 	p->n_lineage = n - cut;
 	engine_send(e, &m);
+	if (e->low_space)
+		engine_send_pressure(ea);
+}
+
+/* The journal or the logs of this node have no room: the partner goes alone
+ * with what it holds, until there is. */
+void engine_send_pressure(struct eacct *ea)
+{
+	struct link_msg m = {.type = LINK_PRESSURE, .account = ea->id};
+
+	m.text.code = ea->e->low_space ? PRESSURE_SPACE : PRESSURE_NONE;
+	m.text.text = SLICE_LIT("less than pair_reserve is free");
+	engine_send(ea->e, &m);
 }
 
 /* Equal (epoch, nonce, seq) with another chain is no fork but damage or a

@@ -201,8 +201,7 @@ struct engine {
 	size_t n_accounts, next_background;
 	uint64_t next_id, nonce;
 	uint32_t failed_dials;
-	bool heard, failed, running_due, in_step;
-	bool reported;
+	bool heard, failed, low_space;
 	struct buf report_last;
 	uint64_t report_tick;
 	void (*handed_over)(void *);
@@ -248,6 +247,7 @@ int engine_append_op(struct eacct *ea, const struct op *op, uint64_t modseq,
 /* --- engine_link.c --- */
 void engine_account_message(struct engine *e, const struct link_msg *m);
 void engine_accept_again(struct eacct *ea);	/* a missing body came */
+void engine_send_pressure(struct eacct *ea);
 void engine_send_position(struct eacct *ea, uint16_t type, uint64_t gen);
 
 /* --- engine_send.c --- */

@@ -22,6 +22,7 @@ static void adopt(struct step *s, uint64_t gen, bool own)
 	p->asked_tick = s->env->tick;
 	p->check_seq = 0;
 	p->checking = false;
+	p->pressure = false;	/* said again behind the Position */
 	step_act(s, ACT_STOP_SENDING);
 	if (p->state == PEER_PULLING || p->state == PEER_JUDGING)
 		step_move(s, PEER_IDLE);

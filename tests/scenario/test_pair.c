@@ -1,4 +1,5 @@
 #include "tests/lib/cu.h"
+#include "storage/store_private.h"
 #include "tests/sim/sim.h"
 
 #include <inttypes.h>
@@ -605,6 +606,26 @@ static void cold_copy_restored(void)
 	finish();
 }
 
+static void replica_without_space(void)
+{
+	unsigned a;
+	struct sstore *b;
+	struct outcome o;
+
+	begin(false);
+	a = filled(0);
+	b = sim_store_of(&S->n[1 - a], 0);
+	b->store->low_space = true;
+	wait_ms(1200);
+	o = op(W_APPEND, 0, a, 3000);
+	CU_CLAIM(o.done && !o.result && o.single_copy, "the holder goes alone");
+	CU_EQ_INT(state(a, 0), ACCT_LONE);
+	b->store->low_space = false;
+	wait_ms(2500);
+	CU_EQ_INT(state(a, 0), ACCT_SYNC);	/* and comes back */
+	finish();
+}
+
 /* --- cost ------------------------------------------------------------------------------------- */
 
 static void a_flag_costs_little_on_the_wire(void)
@@ -640,5 +661,5 @@ CU_TESTS(CU_CASE(refusal_before_write), CU_CASE(tempfail_waiting_imap),
 	 CU_CASE(handover_lost), CU_CASE(sync_dies_in_loop),
 	 CU_CASE(fsync_fails_holder), CU_CASE(resign_without_partner),
 	 CU_CASE(queue_of_one_store), CU_CASE(empty_node_takes_delivery),
-	 CU_CASE(wiped_node_is_seeded), CU_CASE(cold_copy_restored),
+	 CU_CASE(wiped_node_is_seeded), CU_CASE(cold_copy_restored), CU_CASE(replica_without_space),
 	 CU_CASE(a_flag_costs_little_on_the_wire))
