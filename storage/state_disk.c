@@ -109,6 +109,10 @@ int state_load(const struct state_opts *o, struct slice snapshot, bool clean,
 		remove_stale(s);
 		if (!clean)
 			r = state_replay_begin(s, e);
+		/* The snapshot may be of the middle of another replay, when
+		 * the sums of what that one had touched were not right yet. */
+		for (size_t i = 0; !clean && i < s->n_mboxes; i++)
+			s->mboxes[i]->touched = true;
 	}
 	if (r < 0) {
 		state_free(s);
