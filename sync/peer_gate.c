@@ -45,10 +45,16 @@ void gate_requested(struct step *s)
 	 * started: here it was not. */
 	if (p->gate != GATE_CLOSED && p->gen == s->ev->gen)
 		return;
-	/* Of two that cross the greater generation wins. */
+	/* Of two that cross the greater generation wins.  It is said again:
+	 * the partner may have had no account yet when it came, and asks
+	 * because it has one now. */
 	if (p->gate == GATE_ASKING && p->own_req && !p->heard &&
-	    p->gen >= s->ev->gen)
+	    p->gen >= s->ev->gen) {
+		step_act(s, ACT_SEND_REQ)->gen = p->gen;
+		if (p->answered)
+			step_act(s, ACT_SEND_POSITION)->gen = p->gen;
 		return;
+	}
 	adopt(s, s->ev->gen, false);
 	gate_answer(s);
 }
