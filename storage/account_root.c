@@ -335,15 +335,45 @@ int account_root_check(struct fsio *fs, struct slice pair_id,
 	return r;
 }
 
+/* Below the account root, a parent before its children; each group is made
+ * durable by one sync of the directory that holds it. */
+static const struct {
+	const char *in;
+	const char *names[4];
+} account_dirs[] = {
+	{"", {"mailboxes"}},
+	{"/.duet", {"tmp", ".expunged", "orphans", "state"}},
+	{"/.duet/state", {"log", "snap", "index", "cache"}},
+};
+
+static int make_dirs(struct fsio *fs, const char *root, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(account_dirs); i++) {
+		AUTO_FREE char *in = xprintf("%s%s", root, account_dirs[i].in);
+		bool made = false;
+		int r = 0;
+
+		for (size_t k = 0; k < ARRAY_LEN(account_dirs[i].names) &&
+				   account_dirs[i].names[k] && r == 0; k++) {
+			AUTO_FREE char *dir = xprintf("%s/%s", in,
+						account_dirs[i].names[k]);
+
+			r = fs->ops->mkdir(fs, dir, 0700);
+			made |= r == 0;
+			if (r == -EEXIST)
+				r = 0;
+		}
+		if (r == 0 && made)
+			r = fs->ops->fsync_dir(fs, in);
+		if (r < 0)
+			return err_set(e, r, "%s: %s", in, err_name(r));
+	}
+	return 0;
+}
+
 int account_root_make(struct fsio *fs, struct slice pair_id,
 		      const struct account_root *a, struct err *e)
 {
-	/* The owner's mark comes before .duet/state: check_unmarked(). */
-	static const char *const dirs[] = {
-		"mailboxes", ".duet/tmp", ".duet/.expunged", ".duet/orphans",
-		".duet/state/log", ".duet/state/snap", ".duet/state/index",
-		".duet/state/cache",
-	};
 	AUTO_FREE char *path = xprintf("%s/.duet/owner", a->root);
 	AUTO_FREE char *duet = xprintf("%s/.duet", a->root);
 	struct buf text;
@@ -358,14 +388,8 @@ int account_root_make(struct fsio *fs, struct slice pair_id,
 	buf_printf(&text, "name %s\n", a->name);
 	r = write_mark(fs, path, &text, e);
 	buf_fini(&text);
-	for (size_t i = 0; i < ARRAY_LEN(dirs) && r == 0; i++) {
-		AUTO_FREE char *dir = xprintf("%s/%s", a->root, dirs[i]);
-
-		r = account_root_mkdirs(fs, dir, 0700);
-		if (r < 0)
-			err_set(e, r, "%s: %s", dir, err_name(r));
-	}
-	return r;
+	/* The owner's mark comes before .duet/state: check_unmarked(). */
+	return r < 0 ? r : make_dirs(fs, a->root, e);
 }
 
 static bool any(void *arg, const char *name)
