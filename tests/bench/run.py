@@ -159,7 +159,9 @@ def single(o, system, node):
 
 
 def pair(o, t):
+    began = time.monotonic()
     p = t.both()
+    note('  in SYNC after %.1f s' % (time.monotonic() - began))
     attempt('duet, pair: first mails', first, o, 'duet', p.a, 'pair')
     attempt('duet, pair: lmtp', lmtp, o, 'duet', p.a, 'pair')
     attempt('duet, pair: login', login, o, 'duet', p.a, 'pair')
@@ -231,7 +233,7 @@ def main():
                 d.stop()
         n = t.single()
         single(o, 'duet', n)
-        t.end(n)
+        attempt('duet, single node: stop', t.end, n)
         if 'pair' in o.only:
             attempt('duet, pair', pair, o, t)
         bad = bool(FAILED)
