@@ -228,6 +228,12 @@ class Node:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE).returncode == 0
 
 
+def shows_sync(node):
+    """SINGLE exits 0 as well: a node that has not met its partner yet."""
+    code, out, _ = node.adm('pair', 'status')
+    return code == 0 and out.split()[:2] == ['State', 'SYNC']
+
+
 class Pair:
     def __init__(self, a, b):
         self.a, self.b, self.nodes = a, b, (a, b)
@@ -242,7 +248,7 @@ class Pair:
 
     def in_sync(self, seconds=60):
         for n in self.nodes:
-            wait('node %s shows SYNC' % n.name, seconds, lambda: n.adm('pair', 'status')[0] == 0, 0.1)
+            wait('node %s shows SYNC' % n.name, seconds, lambda: shows_sync(n), 0.1)
         return self
 
 
