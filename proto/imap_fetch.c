@@ -1,5 +1,6 @@
 #include "proto/imap_fetch.h"
 
+#include "proto/mime.h"
 #include "proto/record.h"
 
 static const struct {
@@ -251,9 +252,11 @@ static int parse_body_item(const struct imap_arg *arg, struct arena *a,
 	rc = parse_section(arg, a, &s->section, e);
 	if (rc == 0 && arg->suffix.n)
 		rc = parse_partial(arg->suffix, s, e);
-	if (rc == 0)
-		s->label = section_label(s, a);
-	return rc;
+	if (rc < 0)
+		return rc;
+	s->label = section_label(s, a);
+	s->kept = mime_section_is_kept(&s->section);
+	return 0;
 }
 
 static int parse_item(const struct imap_arg *arg, struct arena *a,

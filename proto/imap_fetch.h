@@ -33,6 +33,7 @@ struct imap_fetch_section {
 	struct imap_fetch_section *next;
 	struct mime_section section;
 	bool peek;		/* does not set \Seen */
+	bool kept;		/* mime_section_is_kept() */
 	bool partial;
 	uint32_t offset, length;	/* length > 0 */
 	/* As it is named in the reply: "RFC822" or

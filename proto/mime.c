@@ -324,6 +324,7 @@ struct mime_message *mime_parse(struct slice msg, struct arena *a)
 	p.m->size = msg.n;
 	new_part(&p, NULL, &p.m->root);
 	parse_part(&p, p.m->root, NULL, &p.m->envelope, false, 0);
+	p.m->kept = mime_kept(slice_sub(p.s, 0, p.m->root->header_size), a);
 	return p.m;
 }
 

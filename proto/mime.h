@@ -81,20 +81,26 @@ struct mime_message {
 	size_t n_parts;
 	uint64_t size;
 	bool truncated;		/* a limit was met */
+	struct slice kept;	/* mime_kept() of the header */
 };
 
 /* Never NULL; all in the arena, or pointing into msg. */
 struct mime_message *mime_parse(struct slice msg, struct arena *a);
 
 /*
- * The serialised form for the cache: all that ENVELOPE, BODY, BODYSTRUCTURE
- * and section lookup need, without the message.  Decoding checks everything
+ * The serialised form for the cache: all that ENVELOPE, BODY, BODYSTRUCTURE,
+ * section lookup and most HEADER.FIELDS need, without the message.  Decoding checks everything
  * (limits, offsets within size): E_CORRUPT.  Decoded slices point into `in`.
  * decode(encode(m)) prints the same and encodes to the same octets.
  */
-#define MIME_FORMAT_VERSION 1
+#define MIME_FORMAT_VERSION 2
 int mime_encode(const struct mime_message *m, struct buf *to);
 int mime_decode(struct slice in, struct arena *a, struct mime_message **out);
+/* Was it written by this version?  If not it is made again, not decoded. */
+bool mime_encoded_now(struct slice in);
+/* `kept` alone, without decoding the rest: E_NOTFOUND if it was too long,
+ * E_CORRUPT. */
+int mime_decode_kept(struct slice in, struct slice *out);
 
 /* --- sections --- */
 /* Part by number path; NULL if there is none.  The 1 of a message that is not
@@ -129,6 +135,19 @@ bool mime_field_next(struct slice msg, size_t *pos, struct mime_field *out);
 /* Blanks trimmed, line ends of folds removed.  Points into raw where that is
  * possible, else into the arena. Cut at MIME_VALUE_MAX. */
 struct slice mime_unfold(struct slice raw, struct arena *a);
+/*
+ * The kept fields of a message's header, one after the other as they stand
+ * there, without the blank line: all but those that are long and that nobody
+ * asks for (signatures, most of X-…).  Whether a field is kept is said by its
+ * name alone, so for names that are kept, filtering and searching this gives
+ * what filtering and searching the header would give.  p == NULL: they are
+ * longer than MIME_KEPT_MAX, look at the message.
+ */
+#define MIME_KEPT_MAX (16u * 1024)
+struct slice mime_kept(struct slice header, struct arena *a);
+bool mime_field_is_kept(struct slice name);
+/* BODY[HEADER.FIELDS (…)] with kept names only. */
+bool mime_section_is_kept(const struct mime_section *s);
 /* The first field of that name; false if there is none. */
 bool mime_field_find(struct slice header, const char *name,
 		     struct mime_field *out);

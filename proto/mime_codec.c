@@ -7,7 +7,8 @@
  * The cached form of a struct mime_message, all integers base-128 with the
  * low groups first:
  *
- *	version, flags (1: truncated), size, envelope, part
+ *	version, kept header fields (string), flags (1: truncated), size,
+ *	          envelope, part
  *	envelope: date, subject, 6 address lists, in-reply-to, message-id
  *	string:   0 for NIL, else length + 1, octets
  *	list:     count, elements
@@ -123,6 +124,7 @@ static void put_part(struct buf *to, const struct mime_part *part)
 int mime_encode(const struct mime_message *m, struct buf *to)
 {
 	put_int(to, MIME_FORMAT_VERSION);
+	put_str(to, m->kept);
 	put_int(to, m->truncated ? FLAG_TRUNCATED : 0);
 	put_int(to, m->size);
 	put_envelope(to, &m->envelope);
@@ -333,6 +335,36 @@ static struct mime_part *get_part(struct decoder *d, struct mime_part *parent,
 	return part;
 }
 
+static struct slice get_kept(struct decoder *d)
+{
+	struct slice kept = get_str(d);
+
+	if (kept.n > MIME_KEPT_MAX)
+		broken(d);
+	return kept;
+}
+
+bool mime_encoded_now(struct slice in)
+{
+	return in.n && in.p[0] == MIME_FORMAT_VERSION;
+}
+
+int mime_decode_kept(struct slice in, struct slice *out)
+{
+	struct decoder d = {.c = cursor_of(in)};
+	struct slice kept;
+
+	if (get_int(&d) != MIME_FORMAT_VERSION)
+		return E_CORRUPT;
+	kept = get_kept(&d);
+	if (d.c.bad)
+		return E_CORRUPT;
+	if (!kept.p)
+		return E_NOTFOUND;
+	*out = kept;
+	return 0;
+}
+
 int mime_decode(struct slice in, struct arena *a, struct mime_message **out)
 {
 	struct decoder d = {.c = cursor_of(in), .a = a};
@@ -341,6 +373,7 @@ int mime_decode(struct slice in, struct arena *a, struct mime_message **out)
 	d.m = ARENA_NEW(a, struct mime_message);
 	if (get_int(&d) != MIME_FORMAT_VERSION)
 		return E_CORRUPT;
+	d.m->kept = get_kept(&d);
 	flags = get_int(&d);
 	if (flags > FLAG_TRUNCATED)
 		return E_CORRUPT;

@@ -20,6 +20,7 @@ proto_SRC += proto/imap_fetch.c proto/imap_args.c proto/imap_search.c
 # MIME: structure, its cached form, header values, search.
 proto_SRC += proto/rfc5322.c proto/address.c proto/mime_field.c
 proto_SRC += proto/mime_header.c proto/mime.c proto/mime_codec.c
+proto_SRC += proto/mime_kept.c
 proto_SRC += proto/transfer.c proto/rfc2047.c proto/textsearch.c
 proto_SRC += proto/message_fields.c proto/imap_write.c
 

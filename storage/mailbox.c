@@ -400,7 +400,8 @@ int mailbox_cached(struct mailbox *m, uint32_t rec, struct slice *out,
 	int rc;
 
 	if (r->cache_at && mailbox_cache(m) == 0 &&
-	    cache_get(&m->cache, r->cache_at, r->emailid, out) == 0)
+	    cache_get(&m->cache, r->cache_at, r->emailid, out) == 0 &&
+	    mime_encoded_now(*out))
 		return 0;
 	rc = mailbox_body_open(m, rec, &body, e);
 	if (rc < 0)

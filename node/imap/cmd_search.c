@@ -138,12 +138,29 @@ static bool id_is(struct id128 id, struct slice text)
 	return slice_is_ci(text, hex);
 }
 
+/* The kept header fields from the cache, valid in this turn. */
+static bool kept(struct imap *im, struct searching *s, struct slice *out)
+{
+	struct slice bytes;
+	struct err e;
+
+	return !s->unreadable &&
+	       mailbox_cached(im->view.mbox, s->walk.rec, &bytes, &e) == 0 &&
+	       mime_decode_kept(bytes, out) == 0;
+}
+
 static bool text_matches(struct imap *im, struct searching *s,
 			 const struct imap_search_key *k)
 {
 	struct textsearch *t = needle_of(s, k);
+	struct slice fields;
 
-	if (!t || !message(im, s) || !structure(im, s))
+	if (!t)
+		return false;
+	if (k->type == IMAP_SEARCH_HEADER && mime_field_is_kept(k->field) &&
+	    kept(im, s, &fields))
+		return textsearch_in_field(t, fields, k->field);
+	if (!message(im, s) || !structure(im, s))
 		return false;
 	switch (k->type) {
 	case IMAP_SEARCH_HEADER:
@@ -297,8 +314,9 @@ static bool search_step(struct imap *im)
 {
 	struct searching *s = im->cmd_data;
 	/* Text costs far more than flags. */
-	unsigned budget = s->q.needs_body || s->q.needs_header ?
-		IMAP_STEP_MESSAGES / 16 : IMAP_STEP_MESSAGES * 16;
+	unsigned budget = s->q.needs_body ? IMAP_STEP_MESSAGES / 16 :
+			  s->q.needs_header ? IMAP_STEP_MESSAGES :
+					      IMAP_STEP_MESSAGES * 16;
 
 	/* The line grows in the output, where nobody else writes while a
 	 * command runs. */

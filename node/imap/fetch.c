@@ -19,7 +19,7 @@
 struct fetching {
 	const struct imap_fetch *f;
 	struct imap_walk walk;
-	bool needs_body, needs_mime;
+	bool needs_body, needs_mime, needs_kept;
 	void (*end)(struct imap *im, bool expunged);
 	struct arena *arena;		/* of the message being answered */
 
@@ -30,6 +30,7 @@ struct fetching {
 	struct body body;
 	bool has_body;
 	struct mime_message *mime;
+	struct slice kept;		/* header fields from the cache */
 	bool repaired;			/* asked for already */
 	struct slice rest;		/* of the piece being sent */
 	struct buf filtered;		/* HEADER.FIELDS */
@@ -44,6 +45,7 @@ static void close_body(struct imap *im, struct fetching *g)
 		mailbox_body_close(im->view.mbox, &g->body);
 	g->has_body = false;
 	g->mime = NULL;
+	g->kept = SLICE_NONE;
 }
 
 static void fetch_fini(struct imap *im)
@@ -72,7 +74,30 @@ static int need_mime(struct imap *im, struct fetching *g, uint32_t rec,
 	if (r < 0)
 		return r;
 	r = mime_decode(arena_dup(g->arena, bytes), g->arena, &g->mime);
-	return r < 0 ? err_set(e, r, "cached structure cannot be read") : 0;
+	if (r < 0)
+		return err_set(e, r, "cached structure cannot be read");
+	g->kept = g->mime->kept;
+	return 0;
+}
+
+/* The kept header fields, without the structure.  None, if there are too many
+ * of them: then the message itself is needed. */
+static int need_kept(struct imap *im, struct fetching *g, uint32_t rec,
+		     struct err *e)
+{
+	struct slice bytes, kept;
+	int r;
+
+	if (g->kept.p)
+		return 0;
+	r = mailbox_cached(im->view.mbox, rec, &bytes, e);
+	if (r < 0)
+		return r;
+	r = mime_decode_kept(bytes, &kept);
+	if (r == 0)
+		g->kept = arena_dup(g->arena, kept);
+	return r == E_CORRUPT ?
+		err_set(e, r, "cached header fields cannot be read") : 0;
 }
 
 static int need_body(struct imap *im, struct fetching *g, uint32_t rec,
@@ -95,29 +120,46 @@ static bool is_whole(const struct mime_section *s)
 	return s->kind == MIME_SECTION_ALL && s->n_path == 0;
 }
 
-static bool needs_mime(const struct imap_fetch *f)
+static void find_needs(struct fetching *g)
 {
 	const struct imap_fetch_section *s;
 
-	if (f->items & (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY |
-			IMAP_FETCH_BODYSTRUCTURE))
-		return true;
-	for (s = f->sections; s; s = s->next)
+	g->needs_mime = (g->f->items &
+			 (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY |
+			  IMAP_FETCH_BODYSTRUCTURE)) != 0;
+	for (s = g->f->sections; s; s = s->next) {
+		if (s->kept) {
+			g->needs_kept = true;
+			continue;
+		}
+		g->needs_body = true;
 		if (!is_whole(&s->section))
-			return true;
-	return false;
+			g->needs_mime = true;
+	}
+}
+
+static bool needs_file(const struct fetching *g)
+{
+	return g->needs_body || g->needs_mime || g->needs_kept;
 }
 
 /* Everything this message's answer needs, before its first octet is sent. */
 static int need_all(struct imap *im, struct fetching *g, uint32_t rec,
 		    struct err *e)
 {
+	bool body = g->needs_body, mime = g->needs_mime;
 	int r = 0;
 
-	if (g->needs_body)
-		r = need_body(im, g, rec, e);
-	if (r >= 0 && g->needs_mime)
+	if (mime)
 		r = need_mime(im, g, rec, e);
+	if (r >= 0 && g->needs_kept)
+		r = need_kept(im, g, rec, e);
+	if (r >= 0 && g->needs_kept && !g->kept.p)
+		body = mime = true;
+	if (r >= 0 && mime)
+		r = need_mime(im, g, rec, e);
+	if (r >= 0 && body)
+		r = need_body(im, g, rec, e);
 	return r;
 }
 
@@ -212,7 +254,9 @@ static int section_octets(struct imap *im, struct fetching *g,
 	struct mime_range range;
 	struct slice whole = g->body.data;
 
-	if (!is_whole(&s->section)) {
+	if (s->kept && g->kept.p) {
+		whole = g->kept;
+	} else if (!is_whole(&s->section)) {
 		int r = mime_section_find(g->mime, &s->section, &range);
 
 		if (r < 0)
@@ -301,7 +345,7 @@ static enum answer begin_message(struct imap *im, struct fetching *g)
 {
 	struct err e = ERR_NONE;
 
-	if (g->needs_body || g->needs_mime) {
+	if (needs_file(g)) {
 		arena_reset(g->arena);
 		if (need_all(im, g, g->walk.rec, &e) < 0)
 			return unreadable(im, g, &e);
@@ -349,8 +393,8 @@ static enum answer answer(struct imap *im, struct fetching *g)
 static bool fetch_step(struct imap *im)
 {
 	struct fetching *g = im->cmd_data;
-	unsigned budget = g->needs_body || g->needs_mime ?
-		IMAP_STEP_MESSAGES : IMAP_STEP_MESSAGES * 16;
+	unsigned budget = needs_file(g) ? IMAP_STEP_MESSAGES :
+					  IMAP_STEP_MESSAGES * 16;
 
 	imap_walk_turn(&g->walk);
 	if (!g->open)
@@ -384,8 +428,7 @@ void imap_fetch_start(struct imap *im, const struct imap_fetch *f,
 
 	g->f = f;
 	g->end = end;
-	g->needs_body = f->sections != NULL;
-	g->needs_mime = needs_mime(f);
+	find_needs(g);
 	imap_walk_start(&g->walk, im, msgs);
 	g->arena = arena_new(4096);
 	buf_init(&g->filtered, FETCH_HEADER_MAX);

@@ -10,6 +10,7 @@ cut before the answer).  judge() compares a node with the ledger:
 """
 import imaplib
 import random
+import re
 import smtplib
 import socket
 import ssl
@@ -184,7 +185,8 @@ def contents(node, user, password, mailbox='INBOX'):
     uidvalidity = c.response('UIDVALIDITY')[1][0].decode()
     uidnext = c.response('UIDNEXT')[1][0].decode()
     out = {}
-    ok, data = c.uid('FETCH', '1:*', '(FLAGS MODSEQ BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])')
+    # The whole header: it comes from the message file, not from a cache.
+    ok, data = c.uid('FETCH', '1:*', '(FLAGS MODSEQ BODY.PEEK[HEADER])')
     if ok != 'OK':
         raise AssertionError('FETCH at %s: %r' % (node.name, data))
     for part in data:
@@ -194,8 +196,8 @@ def contents(node, user, password, mailbox='INBOX'):
         uid = int(head.split('UID ', 1)[1].split()[0].rstrip(')'))
         modseq = int(head.split('MODSEQ (', 1)[1].split(')')[0])
         flags = frozenset(head.split('FLAGS (', 1)[1].split(')')[0].split()) - {'\\Recent'}   # a session's own
-        value = part[1].decode().split(':', 1)[1].strip() if b':' in part[1] else ''
-        out[uid] = (value.strip('<>').split('@')[0], flags, modseq)
+        ident = re.search(rb'(?im)^message-id:\s*<([^@>]*)', part[1])
+        out[uid] = (ident.group(1).decode() if ident else '', flags, modseq)
     c.logout()
     return out, (uidvalidity, uidnext)
 

@@ -69,6 +69,7 @@ static void check_message(struct slice msg, struct arena *a)
 	struct mime_message *m = mime_parse(msg, a), *again = NULL;
 	struct textsearch *t = textsearch_new(SLICE_LIT("A\xc3\x84z"));
 	struct message_fields fields;
+	struct slice kept = SLICE_NONE;
 	struct buf one, two;
 	uint8_t hash[32];
 
@@ -78,6 +79,10 @@ static void check_message(struct slice msg, struct arena *a)
 	check_sections(msg, m);
 	if (mime_encode(m, &one) == 0) {
 		need(mime_decode(buf_all(&one), a, &again) == 0);
+		need(mime_encoded_now(buf_all(&one)));
+		need(mime_decode_kept(buf_all(&one), &kept) ==
+		     (m->kept.p ? 0 : E_NOTFOUND));
+		need(slice_eq(kept, m->kept));
 		need(again->n_parts == m->n_parts && again->size == m->size);
 		need(mime_encode(again, &two) == 0);
 		need(slice_eq(buf_all(&one), buf_all(&two)));
@@ -102,10 +107,15 @@ static void check_message(struct slice msg, struct arena *a)
 static void check_cached(struct slice in, struct arena *a)
 {
 	struct mime_message *m;
+	struct slice kept = SLICE_NONE;
 	struct buf out;
 
+	/* Reading the fields alone promises nothing of the rest. */
+	mime_decode_kept(in, &kept);
+	need(kept.n <= MIME_KEPT_MAX);
 	if (mime_decode(in, a, &m) < 0)
 		return;
+	need(slice_eq(kept, m->kept));
 	check_part(m->root, 0, m->size);
 	buf_init(&out, OUT_MAX);
 	print(m, &out);

@@ -70,6 +70,76 @@ static void a_damaged_message_is_asked_for_once(void)
 	rig_fini(&g);
 }
 
+static void header_fields_that_are_kept_need_no_message_file(void)
+{
+	struct rig_message three[3] = {messages[0], messages[1]};
+	struct buf big;
+	struct rig g;
+
+	/* The third has more header than is kept: it is read from its file. */
+	buf_init(&big, 1u << 20);
+	buf_str(&big, "Subject: three\r\n");
+	for (int i = 0; i < 1000; i++)
+		buf_str(&big, "Received: by someone, somewhere\r\n");
+	buf_str(&big, "\r\nlong\r\n");
+	buf_char(&big, 0);
+	three[2] = (struct rig_message){"big", (char *)big.p};
+	if (begin(&g)) {
+		g.messages = three;
+		g.n_messages = ARRAY_LEN(three);
+		rig_dialog(&g, "C: a APPEND INBOX {#a} {#b} {#big}\n"
+			       "S: a OK <*>\n"
+			       "C: b SELECT INBOX\n"
+			       "S~ b OK <*>\n");
+		CU_EQ_INT(g.sys.fs->ops->rename(g.sys.fs, path, away), 0);
+		rig_dialog(&g,
+			   "C: c FETCH 1:3 BODY.PEEK[HEADER.FIELDS (SUBJECT)]\n"
+			   "S: * 1 FETCH (BODY[HEADER.FIELDS (SUBJECT)] {16}\n"
+			   "S: Subject: one\n"
+			   "S: \n"
+			   "S: )\n"
+			   "S: * 2 FETCH (BODY[HEADER.FIELDS (SUBJECT)] {16}\n"
+			   "S: Subject: two\n"
+			   "S: \n"
+			   "S: )\n"
+			   "S: * 3 FETCH (BODY[HEADER.FIELDS (SUBJECT)] {18}\n"
+			   "S: Subject: three\n"
+			   "S: \n"
+			   "S: )\n"
+			   "S: c OK <*>\n"
+			   "C: d SEARCH HEADER SUBJECT e\n"
+			   "S: * SEARCH 1 3\n"
+			   "S: d OK <*>\n"
+			   "C: e FETCH 1 (ENVELOPE BODY.PEEK[HEADER.FIELDS "
+			   "(From X-Priority)])\n"
+			   "S: * 1 FETCH (ENVELOPE (NIL \"one\" <*>) "
+			   "BODY[HEADER.FIELDS (From X-Priority)] {31}\n"
+			   "S: From: Ann <ann@example.org>\n"
+			   "S: \n"
+			   "S: )\n"
+			   "S: e OK <*>\n");
+		CU_EQ_INT(g.repairs, 0);
+		/* Whether it has such a field is not known without it. */
+		rig_dialog(&g, "C: f SEARCH HEADER X-Foo \"\"\n"
+			       "S: * SEARCH\n"
+			       "S: f NO [UNAVAILABLE] <*>\n");
+		CU_EQ_INT(g.repairs, 1);
+		g.repair = put_back;
+		rig_dialog(&g,
+			   "C: g FETCH 1 BODY.PEEK[HEADER.FIELDS (From DKIM-"
+			   "Signature)]\n"
+			   "S: * 1 FETCH (BODY[HEADER.FIELDS (From DKIM-"
+			   "Signature)] {31}\n"
+			   "S: From: Ann <ann@example.org>\n"
+			   "S: \n"
+			   "S: )\n"
+			   "S: g OK <*>\n");
+		CU_EQ_INT(g.repairs, 2);
+	}
+	rig_fini(&g);
+	buf_fini(&big);
+}
+
 static void what_a_client_sent_before_it_closed_is_done(void)
 {
 	struct rig g;
@@ -470,6 +540,7 @@ static void inbox_that_could_not_be_made(void)
 }
 
 CU_TESTS(CU_CASE(a_damaged_message_is_asked_for_once),
+	 CU_CASE(header_fields_that_are_kept_need_no_message_file),
 	 CU_CASE(what_a_client_sent_before_it_closed_is_done),
 	 CU_CASE(logout_is_seen_although_the_connection_is_gone),
 	 CU_CASE(counters_of_the_logout_line),

@@ -467,6 +467,110 @@ static void damaged_cached_forms_are_refused(void)
 	arena_free(a);
 }
 
+/* Filtering and searching what was kept is the same as doing it with the
+ * header, for every name that is kept. */
+static void kept_fields_answer_like_the_header(void)
+{
+	static const char *const headers[] = {
+		"From: a@b\r\nDKIM-Signature: v=1;\r\n b=long\r\n"
+		"ARC-Seal: i=1\r\nSubject: one\r\n two\r\nX-Foo: bar\r\n"
+		"x-priority: 1\r\nX-Spam-Flag: YES\r\nfrom : c@d\r\n\r\nbody",
+		"no field\r\n continued\r\nTo: x\r\nReceived: by y\r\n",
+		"Subject: no line end", "X-Foo: last\r\n more", "", "\r\n",
+		"From: a\nX-Y: b\n c\nTo: d\n\nbody",
+	};
+	struct slice names[] = {
+		SLICE_LIT("FROM"), SLICE_LIT("to"), SLICE_LIT("Subject"),
+		SLICE_LIT("X-Priority"), SLICE_LIT("Received"),
+		SLICE_LIT("X-Spam-Flag"),
+	};
+	struct mime_section s = {.kind = MIME_SECTION_HEADER_FIELDS,
+				 .fields = names};
+	struct buf of_header, of_kept;
+	struct mime_message *m;
+	struct slice coded_kept;
+	struct buf coded;
+
+	buf_init(&of_header, 1u << 16);
+	buf_init(&of_kept, 1u << 16);
+	buf_init(&coded, 1u << 16);
+	for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+		struct slice msg = slice_str(headers[i]);
+
+		a = arena_new(1024);
+		m = mime_parse(msg, a);
+		buf_reset(&coded);
+		CU_EQ_INT(mime_encode(m, &coded), 0);
+		CU_NEED(mime_decode_kept(buf_all(&coded), &coded_kept) == 0);
+		CU_EQ_SLICE(coded_kept, m->kept);
+		for (s.n_fields = 0; s.n_fields <= ARRAY_LEN(names);
+		     s.n_fields++) {
+			CU_ASSERT(mime_section_is_kept(&s));
+			buf_reset(&of_header);
+			buf_reset(&of_kept);
+			mime_header_filter(slice_sub(msg, 0,
+						     m->root->header_size),
+					   &s, &of_header);
+			mime_header_filter(coded_kept, &s, &of_kept);
+			CU_EQ_SLICE(buf_all(&of_kept), buf_all(&of_header));
+		}
+		arena_free(a);
+	}
+	buf_fini(&of_header);
+	buf_fini(&of_kept);
+	buf_fini(&coded);
+}
+
+static void what_is_not_kept_is_said_by_the_name(void)
+{
+	struct slice names[] = {SLICE_LIT("From"), SLICE_LIT("arc-SEAL")};
+	struct mime_section s = {.kind = MIME_SECTION_HEADER_FIELDS,
+				 .fields = names, .n_fields = 2};
+	uint32_t one = 1;
+
+	CU_ASSERT(!mime_section_is_kept(&s));
+	s.n_fields = 1;
+	CU_ASSERT(mime_section_is_kept(&s));
+	s.kind = MIME_SECTION_HEADER_FIELDS_NOT;
+	CU_ASSERT(!mime_section_is_kept(&s));
+	s.kind = MIME_SECTION_HEADER;
+	CU_ASSERT(!mime_section_is_kept(&s));
+	s.kind = MIME_SECTION_HEADER_FIELDS;
+	s.path = &one;
+	s.n_path = 1;
+	CU_ASSERT(!mime_section_is_kept(&s));
+	CU_ASSERT(!mime_field_is_kept(SLICE_LIT("dkim-signature")));
+	CU_ASSERT(!mime_field_is_kept(SLICE_LIT("X-Anything")));
+	CU_ASSERT(mime_field_is_kept(SLICE_LIT("X-MAILER")));
+	CU_ASSERT(mime_field_is_kept(SLICE_LIT("List-Id")));
+}
+
+static void a_header_too_long_to_keep_says_so(void)
+{
+	struct buf msg, coded;
+	struct mime_message *m;
+	struct slice out;
+
+	a = arena_new(1024);
+	buf_init(&msg, 1u << 20);
+	buf_init(&coded, 1u << 20);
+	while (msg.n <= MIME_KEPT_MAX)
+		buf_str(&msg, "Received: from a by b\r\n");
+	m = mime_parse(buf_all(&msg), a);
+	CU_ASSERT(!m->kept.p);
+	CU_EQ_INT(mime_encode(m, &coded), 0);
+	CU_EQ_INT(mime_decode_kept(buf_all(&coded), &out), E_NOTFOUND);
+	CU_ASSERT(mime_encoded_now(buf_all(&coded)));
+	coded.p[0]--;
+	CU_ASSERT(!mime_encoded_now(buf_all(&coded)));
+	CU_EQ_INT(mime_decode_kept(buf_all(&coded), &out), E_CORRUPT);
+	coded.p[0]++;
+	CU_EQ_INT(mime_decode_kept(slice_of(coded.p, 1), &out), E_CORRUPT);
+	buf_fini(&msg);
+	buf_fini(&coded);
+	arena_free(a);
+}
+
 static void depth_is_limited(void)
 {
 	struct mime_message *m, *again;
@@ -568,6 +672,9 @@ CU_TESTS(CU_CASE(plain_messages_have_defaults),
 	 CU_CASE(fields_are_found_and_unfolded),
 	 CU_CASE(the_cached_form_prints_the_same),
 	 CU_CASE(damaged_cached_forms_are_refused),
+	 CU_CASE(kept_fields_answer_like_the_header),
+	 CU_CASE(what_is_not_kept_is_said_by_the_name),
+	 CU_CASE(a_header_too_long_to_keep_says_so),
 	 CU_CASE(depth_is_limited),
 	 CU_CASE(the_number_of_parts_is_limited),
 	 CU_CASE(params_and_addresses_are_limited_for_a_message))
