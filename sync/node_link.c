@@ -277,6 +277,11 @@ static void refused_there(struct node_link *n, struct conn *c,
 	node_link_drop(n, c, text);
 }
 
+static bool is_up(const struct node_link *n, const struct conn *c)
+{
+	return n->control && (c == n->control || c == n->channel[c->ch]);
+}
+
 void node_link_message(struct node_link *n, void *handle,
 		       const struct link_msg *m)
 {
@@ -314,10 +319,18 @@ void node_link_message(struct node_link *n, void *handle,
 		trust_heartbeat(n, &m->heartbeat);
 		return;
 	}
-	if (!n->control || (c != n->control && c != n->channel[c->ch]))
-		return;			/* not UP: invariant 2 */
+	if (!is_up(n, c))
+		return;			/* invariant 2 */
 	n->heard = true;
 	route(n, m);
+}
+
+void node_link_input(struct node_link *n, const void *handle)
+{
+	struct conn *c = conn_find(n, handle);
+
+	if (c && handle && is_up(n, c))
+		n->heard = true;
 }
 
 /* --- from the stores -------------------------------------------------------------- */

@@ -90,6 +90,10 @@ void node_link_connected(struct node_link *n, void *conn, enum link_channel ch,
 void node_link_closed(struct node_link *n, void *conn);
 void node_link_dial_failed(struct node_link *n, enum link_channel ch);
 void node_link_message(struct node_link *n, void *conn, const struct link_msg *m);
+/* Bytes came on conn, of a whole message or not: a sign of life, once the
+ * connection is UP.  On a slow link one message takes longer than silence is
+ * borne. */
+void node_link_input(struct node_link *n, const void *conn);
 void node_link_identity_written(struct node_link *n);
 /* Every 500 ms, after all input of the turn was read. */
 void node_link_tick(struct node_link *n);

@@ -267,6 +267,8 @@ static void on_readable(void *arg)
 	struct link_conn *c = arg;
 	bool more = true;
 
+	if (c->state == CONN_READY)
+		node_link_input(c->sn->link, c);
 	while (more) {
 		switch (c->state) {
 		case CONN_TLS:

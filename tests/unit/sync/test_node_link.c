@@ -539,6 +539,40 @@ static void silence_of_four_ticks_closes_the_link(void)
 	teardown();
 }
 
+/* One message of a megabyte takes eight seconds at 1 Mbit/s: its bytes come
+ * all the time, the message does not. */
+static void bytes_of_a_long_message_are_a_sign_of_life(void)
+{
+	struct wire *control = NULL, *fresh;
+
+	married();
+	tick(4);
+	CU_NEED(W->s[0].up);
+	fresh = &W->wires[31];
+	for (size_t k = 0; k < 31; k++)
+		if (W->wires[k].used && W->wires[k].open[0] &&
+		    W->wires[k].ch == CHANNEL_CONTROL)
+			control = &W->wires[k];
+	CU_NEED(control);
+	W->cut = true;
+	for (unsigned k = 0; k < 16; k++) {
+		node_link_input(W->s[0].nl, handle(control, 0));
+		tick(1);
+	}
+	CU_CLAIM(W->s[0].up, "silent although bytes came");
+	/* Those of a connection that has not said who it is prove nothing. */
+	*fresh = (struct wire){.used = true, .ch = CHANNEL_CONTROL,
+			       .open = {true, true}};
+	node_link_connected(W->s[0].nl, handle(fresh, 0), CHANNEL_CONTROL,
+			    false);
+	for (unsigned k = 0; k < 6; k++) {
+		node_link_input(W->s[0].nl, handle(fresh, 0));
+		tick(1);
+	}
+	CU_CLAIM(!W->s[0].up, "a stranger's bytes kept the link up");
+	teardown();
+}
+
 static void a_stalled_loop_counts_one_tick(void)
 {
 	married();
@@ -720,6 +754,7 @@ CU_TESTS(CU_CASE(who_resigned_is_said_again_on_the_next_link),
 	 CU_CASE(a_forgotten_partner_is_refused_and_does_not_serve),
 	 CU_CASE(one_control_connection_stays),
 	 CU_CASE(silence_of_four_ticks_closes_the_link),
+	 CU_CASE(bytes_of_a_long_message_are_a_sign_of_life),
 	 CU_CASE(a_stalled_loop_counts_one_tick),
 	 CU_CASE(a_restarted_sync_is_back_within_four_ticks),
 	 CU_CASE(a_local_message_ends_the_connection),
