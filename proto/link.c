@@ -145,6 +145,12 @@ int link_decode(const struct ipc_msg *in, struct arena *a, struct link_msg *out,
 	return rc;
 }
 
+bool link_is_bulky(unsigned type)
+{
+	return type == LINK_RECORDS || type == LINK_BLOB_DATA ||
+	       type == LINK_SEED_DIFF;
+}
+
 void link_record_put(struct buf *to, struct slice frame,
 		     const struct slice *bodies, size_t n_bodies)
 {

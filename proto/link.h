@@ -330,6 +330,9 @@ int link_decode(const struct ipc_msg *in, struct arena *a, struct link_msg *out,
 		struct err *e);
 const char *link_type_name(unsigned type);	/* "?" if unknown */
 enum link_channel link_channel_of(unsigned type);
+/* Large, and asked for again when it is lost: such messages leave the others
+ * half of every queue. */
+bool link_is_bulky(unsigned type);
 /* Is the type meant for one account, so that it is routed by its id? */
 bool link_has_account(unsigned type);
 

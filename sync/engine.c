@@ -117,6 +117,8 @@ int engine_new(const struct engine_opts *o, const struct engine_out *out,
 	e->env.trusted = o->trusted;
 	e->accounts = map_new();
 	list_init(&e->dirty);
+	list_init(&e->pushing);
+	e->window = ENGINE_WINDOW_FIRST;
 	list_init(&e->due_writes);
 	list_init(&e->due_quiets);
 	list_init(&e->due_repairs);
@@ -319,6 +321,7 @@ void engine_link_down(struct engine *e)
 	if (!e->env.link)
 		return;
 	e->env.link = false;
+	e->window = ENGINE_WINDOW_FIRST;
 	engine_blobs_reset(e, NULL);
 	engine_forwards_lost(e);
 	each(e, EV_LINK_DOWN);
@@ -468,6 +471,8 @@ static bool idle(const struct engine *e, const struct eacct *ea)
 
 static void tick_account(struct eacct *ea)
 {
+	if (engine_waits_its_turn(ea))
+		engine_step_simple(ea, EV_PROGRESS);
 	engine_step_simple(ea, EV_TICK);
 	engine_asks_tick(ea);
 	engine_writes_tick(ea);
@@ -564,6 +569,7 @@ void engine_tick(struct engine *e, bool heard)
 			tick_account(ea);
 	}
 	if (!e->failed) {
+		engine_send_tick(e);
 		engine_blobs_tick(e);
 		engine_forwards_tick(e);
 		engine_background(e);
@@ -628,6 +634,8 @@ void engine_turn(struct engine *e)
 			list_remove(&ea->dirty_node);
 			engine_turn_account(ea);
 		}
+		if (!e->failed)
+			engine_push_fair(e);
 		engine_run_due(e);
 		if (list_empty(&e->dirty))
 			break;

@@ -49,6 +49,9 @@ struct engine_out {
 	/* A transition worth a log line. */
 	void (*event)(void *arg, const char *event, struct account *a,
 		      const char *text);
+	/* Bytes on their way to the sync process; NULL: none ever wait.  Large
+	 * messages use half of that queue, so that the others find room. */
+	size_t (*queued)(void *arg);
 	void *arg;
 };
 

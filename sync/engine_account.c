@@ -41,6 +41,7 @@ struct eacct *engine_add(struct engine *e, struct id128 id, const char *name)
 	list_init(&ea->offers);
 	list_init(&ea->repairs);
 	list_init(&ea->dirty_node);
+	list_init(&ea->push_node);
 	buf_init(&ea->part, LINK_RECORD_WIRE_MAX);
 	buf_init(&ea->seed_in, ENGINE_SEED_SIZE_MAX);
 	buf_init(&ea->seed_out, ENGINE_SEED_SIZE_MAX);
@@ -55,6 +56,7 @@ struct eacct *engine_add(struct engine *e, struct id128 id, const char *name)
 void engine_account_free(struct eacct *ea)
 {
 	engine_seed_fini(ea);
+	engine_unsend(ea);
 	buf_fini(&ea->part);
 	buf_fini(&ea->seed_in);
 	buf_fini(&ea->seed_out);

@@ -314,7 +314,6 @@ static void acked(struct eacct *ea, uint64_t seq)
 	if (store_position_at(ea->e->store, ea->a, seq, &p) == 0)
 		store_partner_acked(ea->e->store, ea->a, p);
 	if (seq >= account_end(ea->a).seq) {
-		ea->sent_bytes = 0;
 		ea->oldest_unacked_usec = 0;
 		ea->last_full_usec = ea->last_ack_usec;
 	}
@@ -367,15 +366,18 @@ static void run(struct eacct *ea, const struct peer_action *act)
 		engine_send_position(ea, LINK_POSITION, act->gen);
 		break;
 	case ACT_SEND_FROM:
-		if (act->seq && act->seq != ea->send_next) {
+		if (act->seq && act->seq != ea->send_next &&
+		    !engine_on_its_way(ea, act->seq)) {
+			engine_unsend(ea);
 			ea->send_next = act->seq;
-			ea->sent_bytes = 0;
 		}
 		engine_dirty(ea);
 		break;
 	case ACT_STOP_SENDING:
-		ea->send_next = ea->sent_bytes = ea->told_published = 0;
+		engine_unsend(ea);
+		ea->send_next = ea->told_published = 0;
 		ea->part_next = 0;
+		ea->parts_in = 0;
 		ea->nacked = false;
 		buf_reset(&ea->part);
 		break;

@@ -371,6 +371,8 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 	}
 	/* Bytes flow: the account makes progress. */
 	engine_step_simple(ea, EV_PROGRESS);
+	if (!engine_channel_free(ea->e))
+		return;			/* it asks again */
 	n = send_window(ea, &want);
 	if (n < 0) {
 		struct link_msg no = {.type = LINK_BLOB_DATA,

@@ -213,6 +213,10 @@ static void records(struct eacct *ea, const struct link_msg *m)
 			buf_reset(&ea->part);
 		buf_slice(&ea->part, m->body);
 		ea->part_next = r->part + 1;
+		/* Each part is credited, or no more would come. */
+		ea->parts_in++;
+		ea->ack_due = true;
+		engine_dirty(ea);
 		if (ea->part.failed) {
 			ea->part_next = 0;
 			engine_park(ea, "the partner sent a record that is "
@@ -320,7 +324,7 @@ static void other(struct eacct *ea, const struct link_msg *m)
 		}
 		ev.kind = EV_ACK;
 		ev.seq = m->ack.seq;
-		ea->sent_bytes = 0;
+		engine_sent_acked(ea, m->ack.seq, m->id);
 		engine_dirty(ea);
 		break;
 	case LINK_NACK:
@@ -328,8 +332,8 @@ static void other(struct eacct *ea, const struct link_msg *m)
 			return;
 		ev.kind = EV_NACK;
 		ev.seq = m->nack.expected;
+		engine_unsend(ea);
 		ea->send_next = 0;
-		ea->sent_bytes = 0;
 		break;
 	case LINK_PUBLISHED:
 		if (!open)

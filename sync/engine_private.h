@@ -33,7 +33,16 @@
 #include "sync/peer.h"
 
 #define ENGINE_GATES_MAX 64u		/* background exchanges at a time */
-#define ENGINE_INFLIGHT_MAX (8u * 1024 * 1024)	/* sent, not acked, an account */
+/* Records sent and not acked (engine_send.c).  Together they stay below half
+ * of IPC_QUEUE_MAX. */
+#define ENGINE_PIECE (64u * 1024)	/* of a Records message */
+#define ENGINE_WHOLE_MAX (128u * 1024)	/* a larger record goes in parts */
+#define ENGINE_LIVE_MAX (256u * 1024)	/* of an account, out of turn */
+#define ENGINE_WINDOW_MIN (64u * 1024)	/* of all others together */
+#define ENGINE_WINDOW_FIRST (256u * 1024)
+#define ENGINE_WINDOW_MAX (4u * 1024 * 1024)
+#define ENGINE_SLOW_TICKS 3u		/* an ack that took this long */
+#define ENGINE_CREDIT_TICKS 10u		/* without any: they were lost */
 #define ENGINE_TRANSFERS_MAX 10u	/* bodies coming in at a time */
 #define ENGINE_TRANSFER_TICKS 10u	/* without progress: asked again */
 #define ENGINE_TRANSFER_TRIES 6u
@@ -121,6 +130,15 @@ struct offer {
 	bool asked;			/* the partner wants it */
 };
 
+/* Records sent and not acked. */
+struct sent {
+	uint64_t seq;			/* the last of them */
+	size_t bytes;
+	uint64_t tick;
+	bool fair;			/* counts in engine.in_flight */
+	bool part;			/* of a record that goes in parts */
+};
+
 struct eacct {
 	struct engine *e;
 	struct id128 id;
@@ -137,13 +155,17 @@ struct eacct {
 	bool floor_known;
 	/* sending */
 	uint64_t send_next;		/* 0 = not sending */
-	uint64_t sent_bytes;		/* not acked, about */
+	struct sent *sent;		/* ascending */
+	size_t n_sent, cap_sent;
+	uint64_t sent_bytes;		/* their sum */
+	struct list push_node;		/* in engine.pushing */
 	uint64_t told_published;
 	bool ack_due, dirty, retry_work;
 	struct list dirty_node;
 	/* receiving */
 	struct buf part;		/* a record in several messages */
 	uint32_t part_next;
+	uint64_t parts_in;		/* not yet credited */
 	bool nacked;			/* until the expected one comes */
 	uint8_t missing[32];		/* body that accepting waits for */
 	bool missing_set;
@@ -184,6 +206,14 @@ struct engine_token {
 	struct list endings;		/* transfers whose staging file ends */
 };
 
+/* A record on its way in parts: one at a time. */
+struct big {
+	struct eacct *ea;		/* NULL = none */
+	struct buf all;
+	size_t at;
+	struct link_records r;
+};
+
 struct engine {
 	struct engine_opts o;
 	struct engine_out out;
@@ -193,6 +223,12 @@ struct engine {
 	struct peer_env env;
 	struct map *accounts;		/* id → eacct */
 	struct list dirty;		/* eacct with work for the turn */
+	struct list pushing;		/* eacct with records to send, in turn */
+	uint64_t in_flight, window;	/* bytes that took turns, not acked */
+	uint64_t round, rtt8;		/* acked since it grew; ticks * 8 */
+	uint64_t shrunk_tick, credit_tick;
+	bool limited;			/* the window was full */
+	struct big big;
 	struct list due_writes, due_quiets, due_repairs, due_forwards;
 	struct list forwards, delivers;
 	struct engine_token *token;
@@ -251,7 +287,20 @@ void engine_send_pressure(struct eacct *ea);
 void engine_send_position(struct eacct *ea, uint16_t type, uint64_t gen);
 
 /* --- engine_send.c --- */
+/* What clients wait for goes at once, the rest takes turns. */
 void engine_push(struct eacct *ea);
+void engine_push_fair(struct engine *e);
+/* The partner has everything up to seq, and so many parts of a record. */
+void engine_sent_acked(struct eacct *ea, uint64_t seq, uint64_t parts);
+/* Nothing that was sent will be acked. */
+void engine_unsend(struct eacct *ea);
+/* Was it sent so lately that its ack may still come? */
+bool engine_on_its_way(const struct eacct *ea, uint64_t seq);
+/* Catching up, and others are sent first: that is no time-out of its own. */
+bool engine_waits_its_turn(const struct eacct *ea);
+void engine_send_tick(struct engine *e);
+/* Is there room for large messages on the way to sync? */
+bool engine_channel_free(const struct engine *e);
 void engine_turn_account(struct eacct *ea);
 
 /* --- engine_ask.c --- */

@@ -218,6 +218,8 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 		at = 0;
 	}
 	ea->seed_out_tick = ea->e->env.tick;
+	if (!engine_channel_free(ea->e))
+		return;			/* it asks again */
 	out.seed.pos = ea->seed_out_pos;
 	out.seed.size = ea->seed_out.n;
 	memcpy(out.seed.digest, ea->seed_out_digest, 16);

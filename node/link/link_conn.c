@@ -380,6 +380,10 @@ void link_conn_send(struct link_conn *c, const struct link_msg *m)
 {
 	struct buf *out = stream_out(c->stream);
 
+	/* It is asked for again; the connection lives. */
+	if (link_is_bulky(m->type) &&
+	    stream_out_pending(c->stream) > LINK_OUT_MAX / 2)
+		return;
 	if (link_encode(out, m) < 0) {
 		log_event(c->sn->role->log, LOG_ERR, "link_overflow", NULL,
 			  "Pair link %s: %s cannot be sent", c->ip,

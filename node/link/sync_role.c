@@ -52,7 +52,8 @@ static void out_dial(void *arg, enum link_channel ch)
 static void to_one(struct sync_peer *p, const struct ipc_msg *env)
 {
 	/* Its queue is full: dropped, the account is read again (Nack). */
-	if (p->ipc)
+	if (p->ipc && (!link_is_bulky(env->type) ||
+		       ipc_queued(p->ipc) < IPC_QUEUE_MAX / 2))
 		ipc_send(p->ipc, env);
 }
 

@@ -32,6 +32,13 @@ static void out_send(void *arg, const struct link_msg *m)
 	buf_fini(&b);
 }
 
+static size_t out_queued(void *arg)
+{
+	struct store_node *n = arg;
+
+	return n->sync.ipc ? ipc_queued(n->sync.ipc) : 0;
+}
+
 static void out_evict(void *arg, struct account *a, const char *why)
 {
 	sessions_evict_account(arg, a, why);
@@ -192,7 +199,7 @@ static int open_store(struct store_node *n, struct err *e)
 	};
 	struct engine_out out = {
 		.send = out_send, .evict = out_evict, .locate = out_locate,
-		.event = out_event, .arg = n,
+		.event = out_event, .queued = out_queued, .arg = n,
 	};
 	struct engine_opts eo;
 

@@ -626,6 +626,105 @@ static void replica_without_space(void)
 	finish();
 }
 
+/* --- slow links --------------------------------------------------------------------------- */
+
+/* Two accounts that share a process. */
+static void neighbours(unsigned *x, unsigned *y)
+{
+	*x = 0;
+	*y = 1;
+	if (sim_store_of(&S->n[0], 0) != sim_store_of(&S->n[0], 1)) {
+		*x = sim_store_of(&S->n[0], 1) == sim_store_of(&S->n[0], 2);
+		*y = 2;
+	}
+	CU_NEED(sim_store_of(&S->n[0], *x) == sim_store_of(&S->n[0], *y));
+}
+
+/* 1 Mbit/s, some megabytes to catch up with: the link stays, and what the
+ * clients of another account do is on both nodes in time all the while. */
+static void slow_link_catches_up(void)
+{
+	unsigned a, late = 0, x, other;
+	uint64_t downs, until;
+
+	begin(false);
+	neighbours(&x, &other);
+	a = filled(x);
+	filled(other);
+	S->pad = 30000;
+	sim_cut(S, true, true);
+	wait_ms(3000);
+	for (unsigned i = 0; i < 100; i++)
+		ok(W_APPEND, x, a);
+	S->pad = 0;
+	S->rate = 125000;
+	sim_cut(S, false, false);
+	for (unsigned i = 0; i < 500 && state(a, x) == ACCT_LONE; i++)
+		wait_ms(10);
+	CU_EQ_INT(state(a, x), ACCT_CATCHUP);
+	downs = S->counts[8];
+	until = simtime_now(S->time) + 90 * SEC;
+	while (state(a, x) != ACCT_SYNC && simtime_now(S->time) < until) {
+		struct outcome o = op(W_DELIVER, other, holder(other), 8000);
+
+		late += !o.done || o.result || o.single_copy;
+		wait_ms(300);
+	}
+	CU_EQ_INT(state(a, x), ACCT_SYNC);
+	CU_EQ_U64(S->counts[8], downs);
+	CU_EQ_INT(late, 0);
+	S->rate = 0;
+	finish();
+}
+
+/* Two accounts with more to catch up with than the channel to sync holds: no
+ * message of theirs, nor of anybody else, is dropped there. */
+static void channel_is_never_full(void)
+{
+	unsigned a, x, y;
+
+	begin(false);
+	neighbours(&x, &y);
+	a = filled(x);
+	filled(y);
+	S->pad = 60000;
+	sim_cut(S, true, true);
+	wait_ms(6000);
+	for (unsigned i = 0; i < 70; i++) {
+		ok(W_APPEND, x, a);
+		ok(W_APPEND, y, holder(y));
+	}
+	S->pad = 0;
+	sim_cut(S, false, false);
+	for (unsigned i = 0; i < 3000 && !sim_in_sync(S); i++)
+		wait_ms(10);
+	CU_CLAIM(sim_in_sync(S), "SYNC again");
+	CU_EQ_U64(S->counts[9], 0);
+	finish();
+}
+
+/* A record of some megabytes crosses in parts, each credited for itself, and
+ * the command that waits for it is answered by both. */
+static void large_record_crosses_in_parts(void)
+{
+	unsigned a;
+
+	begin(false);
+	a = filled(0);
+	S->pad = 700000;
+	S->rate = 1000000;
+	for (unsigned i = 0; i < 4; i++) {
+		struct outcome o = op(W_APPEND, 0, a, 10000);
+
+		CU_CLAIM(o.done && !o.result && !o.single_copy,
+			 "%d: done %d, %d, single copy %d", i, o.done, o.result,
+			 o.single_copy);
+	}
+	CU_EQ_INT(state(a, 0), ACCT_SYNC);
+	S->rate = 0;
+	finish();
+}
+
 /* --- cost ------------------------------------------------------------------------------------- */
 
 static void a_flag_costs_little_on_the_wire(void)
@@ -662,4 +761,6 @@ CU_TESTS(CU_CASE(refusal_before_write), CU_CASE(tempfail_waiting_imap),
 	 CU_CASE(fsync_fails_holder), CU_CASE(resign_without_partner),
 	 CU_CASE(queue_of_one_store), CU_CASE(empty_node_takes_delivery),
 	 CU_CASE(wiped_node_is_seeded), CU_CASE(cold_copy_restored), CU_CASE(replica_without_space),
+	 CU_CASE(slow_link_catches_up), CU_CASE(channel_is_never_full),
+	 CU_CASE(large_record_crosses_in_parts),
 	 CU_CASE(a_flag_costs_little_on_the_wire))

@@ -46,6 +46,7 @@ struct sstore {
 	uint64_t life;			/* counts starts; 0 = never */
 	bool alive, turn_due, failed;
 	uint64_t ready_at;
+	size_t queued;			/* bytes on the way to sync */
 };
 
 struct wire;
@@ -183,6 +184,9 @@ struct sim {
 	bool rule_kept;			/* the next fault waits for SYNC */
 	bool strict;			/* pair_degraded_* = tempfail */
 	uint64_t latency, delay;
+	uint64_t rate;			/* of a wire, bytes/s; 0 = no limit */
+	uint64_t busy_until[2];		/* to node i */
+	size_t pad;			/* bytes more in a body */
 	unsigned seed_records;
 	uint64_t counts[32];
 	uint64_t next_fault;

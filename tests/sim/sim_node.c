@@ -82,6 +82,8 @@ static void arrive(void *arg)
 	if (!runs(n, arrive, p))
 		return;
 	a = arena_new(4096);
+	if (!p->to_store)
+		st->queued -= p->b.n;
 	if (p->to_store) {
 		if (st->alive && st->life == p->life &&
 		    parcel_open(n->s, &p->b, a, &m)) {
@@ -102,7 +104,20 @@ static void engine_sends(void *arg, const struct link_msg *m)
 	struct sstore *st = arg;
 	struct parcel *p = parcel_new(st->n, st->process, m);
 
+	if (st->queued + p->b.n > IPC_QUEUE_MAX) {
+		st->n->s->counts[9]++;
+		parcel_free(p);
+		return;
+	}
+	st->queued += p->b.n;
 	simtime_at(st->n->s->time, 50, arrive, p);
+}
+
+static size_t engine_queued(void *arg)
+{
+	const struct sstore *st = arg;
+
+	return st->queued;
 }
 
 static void link_to_store(void *arg, int process, const struct link_msg *m)
@@ -239,7 +254,8 @@ static void start_store(void *arg)
 	struct snode *n = st->n;
 	struct store_opts so;
 	struct engine_opts eo;
-	struct engine_out out = {engine_sends, evicted, locate, happened, st};
+	struct engine_out out = {engine_sends, evicted, locate, happened,
+				 engine_queued, st};
 	struct err err = ERR_NONE;
 	struct ticker *t;
 
@@ -334,7 +350,10 @@ struct flight {
 	struct wire_end *to;
 	struct buf b;
 	bool eof;
+	size_t reads;			/* that come before it is whole */
+	uint64_t read_usec;
 };
+#define READ_BYTES 16384u		/* a TLS record */
 
 static void wire_unref(struct wire *w)
 {
@@ -355,6 +374,12 @@ static void landed(void *arg)
 	if (!runs(n, landed, f))
 		return;
 	if (e->open && n->link && e->life == n->link_life && !e->w->dead) {
+		if (f->reads) {
+			f->reads--;
+			node_link_input(n->link, e);
+			simtime_at(n->s->time, f->read_usec, landed, f);
+			return;
+		}
 		if (f->eof) {
 			e->open = false;
 			node_link_closed(n->link, e);
@@ -389,11 +414,20 @@ static void fly(struct wire_end *to, const struct link_msg *m, bool eof)
 			link_type_name(m->type));
 	s->wire_bytes += f->b.n;
 	at = now + 100 + sim_below(s, s->delay);
+	if (s->rate) {
+		uint64_t *busy = &s->busy_until[to->i];
+
+		*busy = (*busy > now ? *busy : now) +
+			f->b.n * USEC_PER_SEC / s->rate;
+		at += *busy - now;
+		f->read_usec = READ_BYTES * USEC_PER_SEC / s->rate;
+		f->reads = f->b.n / READ_BYTES;
+	}
 	if (at <= to->last_at)
 		at = to->last_at + 1;	/* in order */
 	to->last_at = at;
 	to->w->refs++;
-	simtime_at(s->time, at - now, landed, f);
+	simtime_at(s->time, at - now - f->reads * f->read_usec, landed, f);
 }
 
 static void link_sends(void *arg, void *conn, const struct link_msg *m)
@@ -519,6 +553,8 @@ static void link_event(void *arg, const char *event, const char *text)
 	sim_trace(n->s, "node %u: %s: %s", n->i, event, text);
 	if (!strcmp(event, "pair_regressed"))
 		n->s->counts[7]++;
+	if (!strcmp(event, "pair_link_down"))
+		n->s->counts[8]++;
 }
 
 /* --- sync ------------------------------------------------------------------------------------ */

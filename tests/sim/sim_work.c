@@ -72,6 +72,14 @@ static struct slice body_of(struct sop *o, size_t token)
 	text = arena_printf(o->arena, "Message-ID: <%s@sim>\r\nSubject: %s\r\n"
 			    "\r\nbody %s\r\n", t->text, t->text, t->text);
 	n = strlen(text);
+	if (s->pad) {
+		char *more = arena_alloc(o->arena, n + s->pad);
+
+		memcpy(more, text, n);
+		memset(more + n, 'a' + (int)(token % 26), s->pad);
+		text = more;
+		n += s->pad;
+	}
 	sha256(slice_of(text, n), t->hash);
 	return slice_of(text, n);
 }
