@@ -27,7 +27,8 @@
  *     free the stream while it still looks at a line of it.
  *  3. With tls_next set, plain_left bytes of output are still to be written in
  *     clear and nothing is read; then it becomes tls and the handshake runs.
- *  4. The owner hears `closed` once, and nothing after it.
+ *  4. The owner hears `closed` without an error at most once (ended), with one
+ *     at most once (closed), and nothing after that.
  */
 struct stream {
 	struct loop *loop;
@@ -43,7 +44,8 @@ struct stream {
 	struct loop_timer *finish;
 
 	unsigned busy;
-	bool dead, finishing, closed, eof, paused;
+	bool dead, finishing, closed, eof, ended, paused;
+	bool ending;		/* stream_end() */
 	bool deferred, want_flush, want_more;
 	bool handshaking, secured;
 	/* TLS has its own view of what an operation waits for. */
@@ -162,6 +164,22 @@ static void report_closed(struct stream *s, const struct err *e)
 		stream_free(s);
 	else
 		s->ops->closed(s->arg, e);
+}
+
+/* The peer sends no more.  In the middle of a handshake that is the end. */
+static void report_eof(struct stream *s, struct err *e)
+{
+	if (e->code >= 0 && (s->handshaking || s->tls_next))
+		err_set(e, -ECONNRESET, "the peer left before TLS began");
+	if (e->code < 0) {
+		report_closed(s, e);
+		return;
+	}
+	if (s->ended)
+		return;
+	s->ended = true;
+	update(s);
+	s->ops->closed(s->arg, e);
 }
 
 /* One read; bytes, 0 at the end, -EAGAIN or an error with e set. */
@@ -332,6 +350,8 @@ static void flush_now(struct stream *s)
 			stream_free(s);
 			return;
 		}
+		if (s->ending)
+			shutdown(s->fd, SHUT_WR);
 	}
 	if (s->ops->writable && before && s->out.n < low &&
 	    (before >= low || s->out.n == 0))
@@ -370,10 +390,10 @@ static void pump_in(struct stream *s)
 	s->want_more = false;
 	if (s->finishing || s->closed)
 		return;
-	if ((fill(s, &e) || more) && in_left(s) > 0)
+	if ((fill(s, &e) || more) && (in_left(s) > 0 || s->ended))
 		s->ops->readable(s->arg);
 	if (!s->dead && s->eof)
-		report_closed(s, &e);
+		report_eof(s, &e);
 	/* Bytes inside TLS raise no event: come back for them. */
 	if (!s->dead && s->in_blocked && may_read(s))
 		defer(s);
@@ -462,6 +482,18 @@ void stream_finish(struct stream *s)
 	s->finish = loop_timer_new(s->loop, FINISH_USEC, give_up, s);
 	stream_flush(s);
 	update(s);
+}
+
+void stream_end(struct stream *s)
+{
+	assert(!s->tls && !s->tls_next);
+	s->ending = true;
+	stream_flush(s);
+}
+
+bool stream_ended(const struct stream *s)
+{
+	return s->ended || s->closed;
 }
 
 void stream_set_ops(struct stream *s, const struct stream_ops *ops, void *arg)

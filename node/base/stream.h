@@ -23,8 +23,13 @@ struct stream_ops {
 	void (*readable)(void *arg);
 	/* Pending output fell below the low-water mark (in_max / 4). */
 	void (*writable)(void *arg);
-	/* The end: e->code 0 for a clean end of the peer, else why.  Input not
-	 * consumed can still be read.  Nothing is called after this. */
+	/*
+	 * The end.  e->code 0: the peer sends no more; it may still read, so
+	 * output goes out until stream_free() or stream_finish().  Else why
+	 * the connection is of no use any more; that may still follow a clean
+	 * end.  Input not consumed can be read in both cases.  Nothing is
+	 * called after an error.
+	 */
 	void (*closed)(void *arg, const struct err *e);
 	/* TLS handshake finished; may be NULL. */
 	void (*secured)(void *arg);
@@ -38,6 +43,10 @@ struct stream *stream_new(struct loop *l, int fd, size_t in_max, size_t out_max,
 void stream_free(struct stream *s);
 /* Writes what is pending, then frees; gives up after 10 s. */
 void stream_finish(struct stream *s);
+/* Writes what is pending, then tells the peer that no more follows; input is
+ * still read.  Not with TLS. */
+void stream_end(struct stream *s);
+bool stream_ended(const struct stream *s);	/* by the peer, or closed */
 void stream_set_ops(struct stream *s, const struct stream_ops *ops, void *arg);
 
 struct slice stream_in(const struct stream *s);

@@ -176,13 +176,15 @@ static void on_readable(void *arg)
 		enum imap_event_type t;
 
 		if (in.n == 0)
-			return;
+			break;
 		t = imap_reader_next(l->reader, &in, l->arena, &ev);
 		/* The event may point into the input: consume it afterwards,
 		 * unless the connection is gone or given away by then. */
 		if (t == IMAP_COMMAND || t == IMAP_BAD || t == IMAP_MORE ||
 		    t == IMAP_CONTINUE) {
 			stream_consume(l->stream, before.n - in.n);
+			if (t == IMAP_MORE)
+				break;
 			if (!event(l, t, &ev))
 				return;
 			continue;
@@ -198,6 +200,10 @@ static void on_readable(void *arg)
 		if (!event(l, t, &ev))
 			return;
 	}
+	/* All that a client sent before it ended its side is answered. */
+	if ((l->state == LOGIN_READY || l->state == LOGIN_SASL) &&
+	    stream_ended(l->stream))
+		login_close(l, NULL, "Connection closed");
 }
 
 static void on_writable(void *arg)
@@ -210,11 +216,11 @@ static void on_closed(void *arg, const struct err *e)
 	struct login *l = arg;
 	char reason[160];
 
-	if (e->code < 0)
-		snprintf(reason, sizeof(reason), "Connection closed: %.120s",
-			 e->op);
-	else
-		snprintf(reason, sizeof(reason), "Connection closed");
+	if (e->code == 0) {
+		on_readable(l);
+		return;
+	}
+	snprintf(reason, sizeof(reason), "Connection closed: %.120s", e->op);
 	login_close(l, NULL, reason);
 }
 

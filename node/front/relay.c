@@ -14,6 +14,7 @@ struct relay {
 	struct list node;
 	struct front *front;
 	struct stream *client, *inner;
+	bool ended;			/* the session was told of the end */
 };
 
 static void relay_free(struct relay *r)
@@ -42,55 +43,60 @@ static void copy(struct stream *from, struct stream *to)
 	stream_flush(to);
 }
 
+/* From the client to the session, and then that no more follows. */
+static void copy_in(struct relay *r)
+{
+	copy(r->client, r->inner);
+	if (!r->ended && stream_ended(r->client) &&
+	    stream_in(r->client).n == 0) {
+		r->ended = true;
+		stream_end(r->inner);
+	}
+}
+
 static void client_readable(void *arg)
 {
-	struct relay *r = arg;
+	copy_in(arg);
+}
 
-	copy(r->client, r->inner);
+/* The session's last words go out before the connection ends. */
+static void copy_out(struct relay *r)
+{
+	copy(r->inner, r->client);
+	if (stream_ended(r->inner) && stream_in(r->inner).n == 0)
+		relay_free(r);
 }
 
 static void inner_readable(void *arg)
 {
-	struct relay *r = arg;
-
-	copy(r->inner, r->client);
+	copy_out(arg);
 }
 
 static void client_writable(void *arg)
 {
-	struct relay *r = arg;
-
-	if (stream_in(r->inner).n)
-		stream_more(r->inner);
+	copy_out(arg);
 }
 
 static void inner_writable(void *arg)
 {
-	struct relay *r = arg;
-
-	if (stream_in(r->client).n)
-		stream_more(r->client);
+	copy_in(arg);
 }
 
 static void client_closed(void *arg, const struct err *e)
 {
 	struct relay *r = arg;
 
-	(void)e;
-	copy(r->client, r->inner);
+	copy_in(r);
+	if (e->code == 0)
+		return;		/* it may still read */
 	stream_free(TAKE(r->client));
 	relay_free(r);
 }
 
 static void inner_closed(void *arg, const struct err *e)
 {
-	struct relay *r = arg;
-
 	(void)e;
-	/* The session's last words go out before the connection ends. */
-	copy(r->inner, r->client);
-	stream_free(TAKE(r->inner));
-	relay_free(r);
+	copy_out(arg);
 }
 
 static const struct stream_ops client_ops = {
@@ -112,6 +118,7 @@ void relay_new(struct front *f, struct stream *client, int inner)
 	stream_set_ops(client, &client_ops, r);
 	r->inner = stream_new(f->role->loop, inner, RELAY_BUF, 2 * RELAY_BUF,
 			      &inner_ops, r);
+	copy_in(r);
 }
 
 void relay_finish_all(struct front *f)

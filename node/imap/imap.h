@@ -130,7 +130,8 @@ struct imap {
 	struct loop_timer *timer;	/* inactivity, IDLE's still here */
 
 	bool evict;
-	bool eof;			/* the client is gone */
+	bool eof;			/* the client sends no more */
+	bool unread;			/* and reads no more */
 	char eof_text[128];
 	bool scheduled;			/* imap_input is due from the loop */
 	unsigned inside;		/* imap_enter() without imap_leave() */

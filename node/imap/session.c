@@ -22,7 +22,7 @@ struct buf *imap_out(struct imap *im)
 bool imap_out_full(struct imap *im)
 {
 	/* Nobody reads any more: what was asked for is done, not told. */
-	if (im->eof)
+	if (im->unread)
 		buf_reset(imap_out(im));
 	return stream_out_pending(im->stream) >= IMAP_OUT_HIGH;
 }
@@ -137,7 +137,7 @@ static void session_end_now(struct imap *im, enum session_end how,
 		loop_undefer(s->host->loop, imap_input, im);
 	im->scheduled = false;
 	if (how == SESSION_ERROR || how == SESSION_KICKED ||
-	    how == SESSION_IDLE || how == SESSION_LOGOUT)
+	    how == SESSION_IDLE || how == SESSION_LOGOUT || im->eof)
 		stream_finish(im->stream);
 	else
 		stream_free(im->stream);
@@ -437,10 +437,11 @@ static void use_input(struct imap *im)
 	}
 }
 
-/* The client is gone and all it asked for is done. */
-static bool all_done(const struct imap *im)
+/* The client sends no more and all it asked for is done. */
+static bool all_done(struct imap *im)
 {
-	return im->eof && !in_command(im) && !im->waiting && !im->again;
+	return im->eof && !in_command(im) && !im->waiting && !im->again &&
+	       !imap_out_full(im);
 }
 
 static void work(struct imap *im)
@@ -500,18 +501,20 @@ static void on_writable(void *arg)
 	/* A client that reads is alive. */
 	if (!im->idling)
 		arm_timer(im);
-	if (im->step || im->idling || im->left.n ||
+	if (im->step || im->idling || im->eof || im->left.n ||
 	    stream_in(im->stream).n)
 		imap_schedule(im);
 }
 
-/* What the client sent before is still done, LOGOUT as a rule. */
+/* What the client sent before is still done, LOGOUT as a rule; and told, while
+ * it reads. */
 static void on_closed(void *arg, const struct err *e)
 {
 	struct imap *im = arg;
 
 	imap_enter(im);
 	im->eof = true;
+	im->unread = e->code < 0;
 	if (e->code)
 		snprintf(im->eof_text, sizeof(im->eof_text),
 			 "Connection closed: %.100s", e->op);

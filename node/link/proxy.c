@@ -39,6 +39,7 @@ struct proxy {
 	uint64_t credit;		/* that we may send */
 	uint64_t taken;			/* received, not yet credited back */
 	bool line_end;			/* the client has whole lines only */
+	bool told;			/* the far end: no more follows */
 };
 
 static struct proxy *find(struct sync_node *sn, uint64_t id)
@@ -129,10 +130,26 @@ static void refuse_front(struct proxy *p, int code, const char *text)
 
 /* ---- bytes ------------------------------------------------------------------ */
 
-/* From our side to the link, as far as the credit goes. */
+/* The client sends no more, but may still read: DATA without octets. */
+static void tell_end(struct proxy *p)
+{
+	struct link_msg m = {0};
+
+	p->told = send_msg(p, LINK_STREAM_DATA, &m);
+}
+
+/* The session is over and its last words are on their way. */
+static void end_far(struct proxy *p)
+{
+	send_close(p, 0, "");
+	stream_free(TAKE(p->stream));
+	proxy_free(p);
+}
+
+/* From our side to the link, as far as the credit goes.  May free p. */
 static void pump(struct proxy *p)
 {
-	while (p->stream && p->credit) {
+	while (p->stream && p->credit && stream_in(p->stream).n) {
 		struct slice in = stream_in(p->stream);
 		struct link_msg m = {0};
 
@@ -140,14 +157,18 @@ static void pump(struct proxy *p)
 			in.n = LINK_CHUNK;
 		if (in.n > p->credit)
 			in.n = (size_t)p->credit;
-		if (in.n == 0)
-			return;
 		m.body = in;
 		if (!send_msg(p, LINK_STREAM_DATA, &m))
 			return;
 		p->credit -= in.n;
 		stream_consume(p->stream, in.n);
 	}
+	if (!p->stream || !stream_ended(p->stream) || stream_in(p->stream).n)
+		return;
+	if (!p->near)
+		end_far(p);
+	else if (!p->told)
+		tell_end(p);
 }
 
 static void give_credit(struct proxy *p)
@@ -173,13 +194,14 @@ static void on_closed(void *arg, const struct err *e)
 {
 	struct proxy *p = arg;
 
-	(void)e;
-	pump(p);
-	send_close(p, 0, "");
-	if (p->near)
+	if (p->near && e->code < 0) {
+		send_close(p, 0, "");
 		say(p, IPC_LOGIN_ENDED, NULL, SLICE_NONE, -1);
-	stream_free(TAKE(p->stream));
-	proxy_free(p);
+		stream_free(TAKE(p->stream));
+		proxy_free(p);
+		return;
+	}
+	pump(p);
 }
 
 static const struct stream_ops byte_ops = {
@@ -349,6 +371,10 @@ static void on_data(struct proxy *p, const struct link_msg *m)
 	}
 	if (m->body.n)
 		p->line_end = m->body.p[m->body.n - 1] == '\n';
+	if (m->body.n == 0 && !p->near) {
+		stream_end(p->stream);
+		return;
+	}
 	buf_slice(stream_out(p->stream), m->body);
 	p->taken += m->body.n;
 	stream_flush(p->stream);

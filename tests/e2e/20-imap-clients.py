@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from duet_e2e import PASSWORD, case, main, need, wait
+from load import batch
 
 MAIL = 'From: %s@test.example\r\nTo: alice@test.example\r\nSubject: %s\r\nMessage-ID: <%s@test.example>\r\n' \
        'Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\nbody of %s\r\n'
@@ -257,6 +258,22 @@ def mbsync_syncs_both_ways(t):
     sync()                                 # nothing left to do
     t.equal(sorted(flags(n)), ['four', 'two'])
     t.true('Error' not in n.log()[len(before):], 'no errors')
+
+
+@case
+def a_client_that_ends_its_side_is_answered_to_the_last_word(t):
+    n = t.node().start()
+    body = b'x' * 70 + b'\r\n'
+    c = login(n)
+    for i in range(20):
+        ok(t, c.append('INBOX', None, None, mail('m%d' % i) + body * 1400))
+    c.logout()
+    for tls in (False, True):
+        out = batch(n, 'alice', PASSWORD, [b'b SELECT INBOX', b'c FETCH 1:* BODY.PEEK[]', b'd NOOP'], tls)
+        t.equal(len(re.findall(rb' FETCH \(BODY\[\] \{', out)), 20, 'TLS %s: %r' % (tls, out[:300]))
+        t.true(out.endswith(b'z OK Logout completed.\r\n'), 'TLS %s: %r' % (tls, out[-100:]))
+        out = batch(n, 'alice', 'wrong', [b'b SELECT INBOX'], tls)
+        t.true(b'a NO [AUTHENTICATIONFAILED]' in out and b'z OK' in out, repr(out))
 
 
 main(__file__)

@@ -3,7 +3,7 @@
 import threading
 
 from duet_e2e import PASSWORD, case, main, wait
-from load import connect, contents, message
+from load import batch, connect, contents, message
 import smtplib
 
 
@@ -116,6 +116,20 @@ def a_stopped_partner_shows_degraded_and_comes_back_by_itself(t):
     pair.in_sync()
     have, _ = equal_on_both(t, pair)
     t.equal(sorted(v[0] for v in have.values()), ['before', 'during'])
+
+
+@case
+def a_client_that_ends_its_side_is_answered_through_either_node(t):
+    pair = t.pair()
+    c = connect(pair.a, 'alice', PASSWORD)
+    for i in range(20):
+        c.append('INBOX', None, None, message('m%d' % i, 'alice') + b'%s\r\n' % (b'x' * 70) * 1400)
+    c.logout()
+    for node in pair.nodes:
+        for tls in (False, True):
+            out = batch(node, 'alice', PASSWORD, [b'b SELECT INBOX', b'c FETCH 1:* BODY.PEEK[TEXT]'], tls)
+            t.equal(out.count(b' FETCH (BODY[TEXT] {'), 20, '%s, TLS %s' % (node.name, tls))
+            t.true(out.endswith(b'z OK Logout completed.\r\n'), repr(out[-100:]))
 
 
 main(__file__)

@@ -177,6 +177,64 @@ def connect(node, user, password, timeout=30):
     return c
 
 
+def batch(node, user, password, commands, tls):
+    """All of a session in one packet, then the client ends its side and reads to the end, slowly."""
+    port = node.imaps if tls else node.imap
+    lines = [b'a LOGIN %s "%s"' % (user.encode(), password.encode())] + list(commands) + [b'z LOGOUT', b'']
+    text, out = b'\r\n'.join(lines), []
+    with socket.create_connection((node.host, port), timeout=30) as s:
+        if tls:
+            ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            ctx.check_hostname = False
+            ctx.verify_mode = ssl.CERT_NONE
+            from_peer, to_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
+            t = ctx.wrap_bio(from_peer, to_peer)
+
+            def until(f):
+                while True:
+                    try:
+                        r = f()
+                    except ssl.SSLWantReadError:
+                        r = None
+                    if to_peer.pending:
+                        s.sendall(to_peer.read())
+                    if r is not None:
+                        return r
+                    data = s.recv(4096)
+                    if data:
+                        from_peer.write(data)
+                    else:
+                        from_peer.write_eof()
+            until(lambda: t.do_handshake() or True)
+            t.write(text)
+            try:
+                t.unwrap()                 # close_notify goes out; theirs comes at the end
+            except ssl.SSLWantReadError:
+                pass
+            s.sendall(to_peer.read())
+
+            def read():
+                try:
+                    return t.read(4096)
+                except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                    return b''
+            more = read
+        else:
+            s.sendall(text)
+
+            def until(f):
+                return f()
+
+            def more():
+                return s.recv(4096)
+        s.shutdown(socket.SHUT_WR)
+        while True:
+            data = until(more)
+            if not data:
+                return b''.join(out)
+            out.append(data)
+
+
 def contents(node, user, password, mailbox='INBOX'):
     """{uid: (message-id, frozenset of flags, modseq)} and (uidvalidity, uidnext)."""
     c = connect(node, user, password)

@@ -160,11 +160,65 @@ static void the_end_comes_once_and_after_the_input(void)
 	CU_EQ_INT(t.closed, 1);
 	CU_EQ_INT(t.why.code, 0);
 	CU_EQ_TEXT(stream_in(t.s), "st");
+	CU_ASSERT(stream_ended(t.s));
+	/* What was not consumed can be asked for again, to the last. */
 	stream_more(t.s);
 	stream_flush(t.s);
 	settle(&t);
 	CU_EQ_INT(t.closed, 1);
-	CU_EQ_INT(t.readable, 1);
+	CU_EQ_INT(t.readable, 2);
+	CU_EQ_TEXT(buf_all(&t.got), "last");
+	teardown(&t);
+}
+
+static void a_peer_that_only_ended_its_side_gets_its_answer(void)
+{
+	char text[10] = "";
+	struct end t;
+
+	setup(&t, 100, 100);
+	put(&t, "QUIT");
+	CU_EQ_INT(shutdown(t.fd, SHUT_WR), 0);
+	settle(&t);
+	CU_EQ_TEXT(buf_all(&t.got), "QUIT");
+	CU_EQ_INT(t.closed, 1);
+	CU_EQ_INT(t.why.code, 0);
+	buf_str(stream_out(t.s), "answer");
+	stream_flush(t.s);
+	settle(&t);
+	CU_EQ_INT(recv(t.fd, text, 10, MSG_DONTWAIT), 6);
+	CU_EQ_STR(text, "answer");
+	CU_EQ_INT(t.closed, 1);
+	/* Then it goes, and the next word finds nobody. */
+	close(t.fd);
+	t.fd = -1;
+	buf_str(stream_out(t.s), "more");
+	stream_flush(t.s);
+	settle(&t);
+	CU_EQ_INT(t.closed, 2);
+	CU_ASSERT(t.why.code < 0);
+	stream_flush(t.s);
+	settle(&t);
+	CU_EQ_INT(t.closed, 2);
+	teardown(&t);
+}
+
+static void an_ended_side_is_seen_after_the_output_and_still_read(void)
+{
+	char text[10] = "";
+	struct end t;
+
+	setup(&t, 100, 100);
+	buf_str(stream_out(t.s), "last");
+	stream_end(t.s);
+	settle(&t);
+	CU_EQ_INT(recv(t.fd, text, 10, MSG_DONTWAIT), 4);
+	CU_EQ_STR(text, "last");
+	CU_EQ_INT(recv(t.fd, text, 10, MSG_DONTWAIT), 0);
+	put(&t, "answer");
+	settle(&t);
+	CU_EQ_TEXT(buf_all(&t.got), "answer");
+	CU_EQ_INT(t.closed, 0);
 	teardown(&t);
 }
 
@@ -180,7 +234,8 @@ static void last_words_are_read_although_writing_failed(void)
 	stream_flush(t.s);
 	settle(&t);
 	CU_EQ_TEXT(buf_all(&t.got), "QUIT");
-	CU_EQ_INT(t.closed, 1);
+	CU_ASSERT(t.closed > 0);
+	CU_ASSERT(t.why.code < 0);
 	teardown(&t);
 }
 
@@ -340,6 +395,8 @@ CU_TESTS(CU_CASE(bytes_go_in_and_out),
 	 CU_CASE(unconsumed_input_comes_again_only_when_asked_for),
 	 CU_CASE(the_end_comes_once_and_after_the_input),
 	 CU_CASE(last_words_are_read_although_writing_failed),
+	 CU_CASE(a_peer_that_only_ended_its_side_gets_its_answer),
+	 CU_CASE(an_ended_side_is_seen_after_the_output_and_still_read),
 	 CU_CASE(a_paused_stream_reads_nothing),
 	 CU_CASE(the_owner_is_told_when_output_has_drained),
 	 CU_CASE(output_beyond_the_limit_ends_the_stream),
