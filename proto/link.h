@@ -273,6 +273,7 @@ struct link_down {
 	uint32_t failed;		/* attempts to connect that failed so far */
 	bool member;			/* the pair has a second member */
 	bool trusted;
+	bool forgotten;			/* it had one, and that is written off */
 };
 
 /* A store process to sync, at every tick that something changed. */

@@ -375,6 +375,7 @@ static void pack_small(const struct link_msg *m, unsigned rest, struct arena *a,
 		v->failed = m->down.failed;
 		v->member = m->down.member;
 		v->trusted = m->down.trusted;
+		v->forgotten = m->down.forgotten;
 		h->down = v;
 		break;
 	}

@@ -302,6 +302,7 @@ static void small(struct check *c, const Duet__Link__Head *h, struct arena *a,
 		m->down.failed = h->down->failed;
 		m->down.member = h->down->member;
 		m->down.trusted = h->down->trusted;
+		m->down.forgotten = h->down->forgotten;
 		break;
 	default:
 		break;

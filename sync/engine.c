@@ -91,11 +91,6 @@ void engine_reconfigure(struct engine *e, const struct engine_opts *o)
 		(unsigned)(o->handover_interval_usec / (500 * USEC_PER_MSEC));
 	e->o.manual = e->env.manual = o->manual;
 	e->env.seed_records = o->seed_records;
-	e->o.single = o->single;
-	e->o.partner_member = o->partner_member;
-	e->env.member = o->partner_member;
-	/* Without a partner in the settings and none that ever joined. */
-	e->env.single = !o->partner_member;
 }
 
 int engine_new(const struct engine_opts *o, const struct engine_out *out,
@@ -115,6 +110,10 @@ int engine_new(const struct engine_opts *o, const struct engine_out *out,
 	e->o.pair_id = slice_of(e->pair_id, 16);
 	e->env.node = o->node;
 	e->env.trusted = o->trusted;
+	e->env.member = o->partner_member;
+	/* Without a partner in the settings and none that ever joined. */
+	e->env.single = !o->partner_member;
+	e->env.forgotten = o->forgotten;
 	e->accounts = map_new();
 	list_init(&e->dirty);
 	list_init(&e->pushing);
@@ -284,7 +283,7 @@ void engine_link_up(struct engine *e, const struct engine_link *l)
 		return;
 	}
 	e->env.member = true;
-	e->env.single = false;
+	e->env.single = e->env.forgotten = false;
 	changed = partner_is(e, l);
 	if (again) {
 		/* Only what is known of one of them changed.  What this node
@@ -372,6 +371,8 @@ void engine_message(struct engine *e, const struct link_msg *m)
 			e->env.single = false;
 		}
 		engine_link_down(e);
+		if (m->down.forgotten)
+			engine_forget_peer(e);
 		each(e, EV_WANTED);
 		/* It may be a sync that has just started: it needs to know. */
 		buf_reset(&e->report_last);
@@ -447,10 +448,14 @@ void engine_failed(struct engine *e, const struct err *why)
 
 void engine_forget_peer(struct engine *e)
 {
+	if (e->env.forgotten)
+		return;
 	engine_link_down(e);
 	e->env.member = false;
 	e->env.single = true;
-	each(e, EV_WANTED);
+	e->env.forgotten = true;
+	if (!e->failed)
+		each(e, EV_FORGOTTEN);
 }
 
 /* --- time --------------------------------------------------------------------------- */

@@ -28,6 +28,8 @@ struct engine_opts {
 	unsigned node;			/* index */
 	bool single;			/* no partner configured, none joined */
 	bool trusted, partner_member;	/* as the identity file says */
+	/* There was a partner, and it is written off (engine_forget_peer()). */
+	bool forgotten;
 	bool manual;			/* pair_partition = manual */
 	/* In ticks of 500 ms: */
 	unsigned ack_timeout, takeover_delay, start_window;
@@ -95,7 +97,19 @@ void engine_located(struct engine *e, struct id128 id, const char *name,
 /* The store failed (store_opts.failed): everything is resigned; what waits
  * ends with an unknown outcome. */
 void engine_failed(struct engine *e, const struct err *why);
-/* pair forget-peer: from now on a pair without a second member. */
+/*
+ * pair forget-peer: from now on a pair without a second member.  Called by
+ * engine_message() when a LINK_DOWN of this node's sync says `forgotten', so
+ * node_link_forget_peer() is all that a command needs; a process that starts
+ * later is told by engine_opts.forgotten, and a call that comes again does
+ * nothing.
+ *
+ * Every account that is whole here, whoever held it, is begun anew with an
+ * epoch that jumps R (at once if it has a log, else with its first change):
+ * UIDs that the partner showed and this node never heard of are not used
+ * again.  What only the partner had is lost, and a branch of a fork that it
+ * kept.  NEEDS_SEED and quarantine stay: such a copy is not whole.
+ */
 void engine_forget_peer(struct engine *e);
 
 /* --- sessions and deliveries ----------------------------------------------- */

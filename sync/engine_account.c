@@ -106,6 +106,7 @@ static void open_as(struct eacct *ea, struct account *a)
 	ea->background = false;
 	ea->opened_end = account_end(a).seq;
 	ea->floor_known = false;
+	ea->written_off = e->env.forgotten && engine_written_off(ea);
 	/* The gate, if the link is there: nothing else may come first. */
 	if (e->env.link && ea->peer.gate == GATE_CLOSED)
 		engine_step(ea, &(struct peer_event){
@@ -166,6 +167,7 @@ void engine_facts(struct eacct *ea, struct peer_facts *f)
 		.counter = account_counter(a),
 		.partner_known = store_partner_known(a),
 		.writing = !list_empty(&ea->queue),
+		.written_off = ea->written_off,
 		.replayed = account_published(a).seq >= ea->opened_end ||
 			    account_quiet(a),
 	};

@@ -127,6 +127,24 @@ static bool first_op(void *arg, const struct store_frame *sf)
 	return false;
 }
 
+/* Was the last epoch begun because the partner was written off? */
+bool engine_written_off(struct eacct *ea)
+{
+	struct one_op o = {arena_new(4096), {0}, false};
+	const struct lineage_entry *l;
+	bool yes = false;
+	size_t n;
+
+	l = account_lineage(ea->a, &n);
+	if (n && account_holder(ea->a) == (int)ea->e->env.node &&
+	    store_read(ea->e->store, ea->a, l[n - 1].first_seq - 1, 1, first_op,
+		       &o, NULL) == 0)
+		yes = o.found && o.op.kind == OP_EPOCH_BEGIN &&
+		      o.op.epoch_begin.reason == EPOCH_FORGOTTEN;
+	arena_free(o.arena);
+	return yes;
+}
+
 static int publish(struct eacct *ea, uint64_t seq)
 {
 	struct err err = ERR_NONE;

@@ -191,6 +191,7 @@ struct eacct {
 	uint64_t last_equal_usec, unsafe_acks, unsafe_bytes;
 	uint64_t oldest_unacked_usec;
 	bool background;		/* gate not asked for yet */
+	bool written_off;		/* peer_facts.written_off, at opening */
 	bool parked_sent;
 	char *parked_why;
 };
@@ -274,6 +275,7 @@ void engine_dirty(struct eacct *ea);
 void engine_step(struct eacct *ea, const struct peer_event *ev);
 void engine_step_simple(struct eacct *ea, enum peer_event_kind k);
 void engine_park(struct eacct *ea, const char *why);
+bool engine_written_off(struct eacct *ea);
 /* One callback fewer; goes with the last one when the engine is gone. */
 void engine_token_put(struct engine_token *t);
 /* A lineage or bookkeeping record of this node; 0 or negative. */

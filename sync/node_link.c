@@ -48,6 +48,7 @@ void node_link_tell_down(struct node_link *n, int process)
 	m.down.failed = n->failed;
 	m.down.member = n->id.member;
 	m.down.trusted = n->id.trusted;
+	m.down.forgotten = !n->id.member && n->id.n_retired;
 	n->out.to_store(n->out.arg, process, &m);
 }
 
@@ -570,5 +571,7 @@ void node_link_forget_peer(struct node_link *n)
 	n->id.member = false;
 	if (n->control)
 		node_link_drop(n, n->control, "the partner was forgotten");
+	else
+		node_link_tell_down(n, -1);
 	node_link_write_identity(n);
 }

@@ -357,6 +357,21 @@ static void start_of_life(struct step *s)
 	for (size_t i = 0; i < s->f->n_lineage; i++)
 		if (s->f->lineage[i].epoch > p->epoch_seen)
 			p->epoch_seen = s->f->lineage[i].epoch;
+	if (s->env->forgotten && !s->f->written_off)
+		p->jump_stale = true;
+}
+
+/* What the partner showed beyond this log nobody will ever know. */
+static void forgotten(struct step *s)
+{
+	struct peer *p = s->p;
+
+	p->may_write = false;
+	p->jump_stale = true;
+	p->jump_done = false;
+	p->shown_there = 0;
+	if (p->state == PEER_FORKED)
+		step_move(s, PEER_IDLE);
 }
 
 static void dispatch(struct step *s)
@@ -472,6 +487,9 @@ static void dispatch(struct step *s)
 		break;
 	case EV_TAKEOVER:
 		p->accept_stale = true;
+		break;
+	case EV_FORGOTTEN:
+		forgotten(s);
 		break;
 	}
 }

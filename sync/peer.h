@@ -74,6 +74,7 @@ struct peer_env {
 	unsigned node;
 	bool single;		/* no partner, or none ever joined */
 	bool member;		/* the pair has a second member */
+	bool forgotten;		/* it had one, and that is written off */
 	bool trusted, regressed, manual;
 	bool stale;		/* journal's last stamp old; see start rule */
 	bool link;		/* handshake complete */
@@ -104,6 +105,8 @@ struct peer_facts {
 	bool wanted;			/* somebody waits for an answer */
 	bool retried;			/* an attempt to connect failed since */
 	bool writing;			/* a write waits to be numbered */
+	bool written_off;		/* the last epoch is the one that was
+					 * begun for a forgotten partner */
 };
 
 enum peer_event_kind {
@@ -135,6 +138,7 @@ enum peer_event_kind {
 	EV_TAKEOVER,		/* operator's word; stale accepted */
 	EV_FAILED,		/* own journal */
 	EV_SWITCHOVER,		/* give it away if possible */
+	EV_FORGOTTEN,		/* env->forgotten became true */
 };
 
 struct peer_event {

@@ -95,7 +95,11 @@ static void decide_single(struct step *s)
 	/* Without a partner nothing here is known to be in two places. */
 	if (p->mark_asked == MARK_SYNC)
 		hold_mark(s, MARK_LONE);
-	if (!p->may_write && wanted(s))
+	/* With a partner written off the log begins anew at once: so it is
+	 * known after a restart that this was done. */
+	if (p->jump_stale && (s->f->end.seq || wanted(s)))
+		start_begin(s, EPOCH_FORGOTTEN, false);
+	else if (!p->may_write && wanted(s))
 		start_begin(s, EPOCH_START, false);
 }
 

@@ -150,6 +150,7 @@ static void engine_opts_of(struct store_node *n, struct engine_opts *o)
 		.pair_time = id->pair_time, .node = id->index,
 		.single = !replica.set && !id->member,
 		.trusted = id->trusted, .partner_member = id->member,
+		.forgotten = !id->member && id->n_retired,
 		.manual = strcmp(conf_str(c, NULL, "pair_partition"),
 				 "manual") == 0,
 		.ack_timeout = (unsigned)(

@@ -725,6 +725,37 @@ static void large_record_crosses_in_parts(void)
 	finish();
 }
 
+/* The node that is left begins every account anew, far above what the other
+ * may have shown; it does so once, and serves alone. */
+static void partner_forgotten(void)
+{
+	unsigned a, b;
+	uint32_t epoch;
+	struct outcome o;
+
+	begin(false);
+	a = filled(0);
+	b = 1 - a;
+	sim_node_power_off(&S->n[a], true);
+	wait_ms(9000);
+	node_link_forget_peer(S->n[b].link);
+	wait_ms(1000);
+	CU_EQ_INT(account_holder(acc(b, 0)), b);
+	epoch = account_end(acc(b, 0)).epoch;
+	o = op(W_APPEND, 0, b, 3000);
+	CU_CLAIM(o.done && o.result == 0, "served alone: %d", o.result);
+	CU_CLAIM(o.uid > UID_JUMP_STALE, "UID %u", o.uid);
+	CU_EQ_INT(account_end(acc(b, 0)).epoch, epoch);
+	sim_store_kill(sim_store_of(&S->n[b], 0));
+	wait_ms(1500);
+	o = op(W_APPEND, 0, b, 3000);
+	CU_CLAIM(o.done && o.result == 0 && o.uid < 2 * UID_JUMP_STALE,
+		 "no second jump: UID %u", o.uid);
+	CU_CLAIM(!S->bad[0], "%s", S->bad);
+	sim_end(S);
+	free(S);
+}
+
 /* --- cost ------------------------------------------------------------------------------------- */
 
 static void a_flag_costs_little_on_the_wire(void)
@@ -763,4 +794,5 @@ CU_TESTS(CU_CASE(refusal_before_write), CU_CASE(tempfail_waiting_imap),
 	 CU_CASE(wiped_node_is_seeded), CU_CASE(cold_copy_restored), CU_CASE(replica_without_space),
 	 CU_CASE(slow_link_catches_up), CU_CASE(channel_is_never_full),
 	 CU_CASE(large_record_crosses_in_parts),
+	 CU_CASE(partner_forgotten),
 	 CU_CASE(a_flag_costs_little_on_the_wire))

@@ -278,6 +278,7 @@ static void start_store(void *arg)
 		.pair_time = so.pair_time, .node = so.node,
 		.trusted = n->identity.trusted,
 		.partner_member = n->identity.member,
+		.forgotten = !n->identity.member && n->identity.n_retired,
 		.ack_timeout = 8, .takeover_delay = 10, .start_window = 24,
 		.handover_interval_usec = 20 * USEC_PER_SEC,
 		.seed_records = n->s->seed_records};

@@ -139,7 +139,7 @@ static struct link_msg sample(uint16_t type, struct arena *a)
 					.n_journals = 1};
 		break;
 	case LINK_DOWN:
-		m.down = (struct link_down){4, true, false};
+		m.down = (struct link_down){4, true, false, true};
 		break;
 	case LINK_REPORT:
 		m.report = (struct link_report){.journals = j, .n_journals = 1,

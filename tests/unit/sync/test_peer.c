@@ -245,6 +245,47 @@ static void a_pair_without_a_member_numbers_as_one_node(void)
 	CU_EQ_INT(did(ACT_BEGIN)->epoch, 1);	/* node 1 with 1 */
 }
 
+static void a_forgotten_partner_s_numbers_are_jumped_over(void)
+{
+	setup(0, 10, MARK_SYNC);
+	f.holder = 1;				/* the partner held it */
+	gate(10, true, false);
+	CU_EQ_INT(p.state, PEER_REPLICA);
+	env.link = env.member = false;
+	env.single = env.forgotten = true;
+	simple(EV_LINK_DOWN);
+	simple(EV_FORGOTTEN);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP_STALE);
+	CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_FORGOTTEN);
+	begun();
+	CU_CLAIM(peer_may_append(&p, &env, &f), "and written then");
+	CU_CLAIM(!p.jump_stale, "once");
+}
+
+static void a_start_after_forget_peer_jumps_until_it_was_done(void)
+{
+	for (int done = 0; done < 2; done++) {
+		setup(0, 10, MARK_LONE);
+		env.member = false;
+		env.single = env.forgotten = true;
+		f.written_off = done;
+		f.writing = true;
+		simple(EV_WANTED);
+		CU_NEED(did(ACT_BEGIN));
+		CU_EQ_U64(did(ACT_BEGIN)->jump, done ? 0 : UID_JUMP_STALE);
+	}
+	setup(0, 0, MARK_LONE);
+	env.member = false;
+	env.single = env.forgotten = true;
+	simple(EV_WANTED);
+	CU_CLAIM(!did(ACT_BEGIN), "an empty log is not begun unasked");
+	f.writing = true;
+	simple(EV_WANTED);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP_STALE);
+}
+
 /* --- SYNC and LONE --- */
 
 static void writing_holder(void)
@@ -454,6 +495,8 @@ CU_TESTS(CU_CASE(a_start_in_sync_with_the_partner_jumps_nothing),
 	 CU_CASE(a_partner_that_says_trusted_is_not_taken_over),
 	 CU_CASE(resign_lets_the_partner_in_at_once),
 	 CU_CASE(a_pair_without_a_member_numbers_as_one_node),
+	 CU_CASE(a_forgotten_partner_s_numbers_are_jumped_over),
+	 CU_CASE(a_start_after_forget_peer_jumps_until_it_was_done),
 	 CU_CASE(nothing_is_shown_before_the_ack),
 	 CU_CASE(the_mark_comes_before_the_first_lone_publish),
 	 CU_CASE(what_may_not_go_alone_waits_for_one_that_may),
