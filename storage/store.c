@@ -418,7 +418,7 @@ void store_drop(struct store *s)
 		account_drop(value);
 	map_free(s->accounts);
 	free_values(s->lone);
-	free_values(s->parked);
+	store_parked_fini(s);
 	journal_free(s->journal);
 	ckmark_fini(&s->mark);
 	for (size_t i = 0; i < s->n_others; i++)

@@ -13,6 +13,15 @@
 
 struct store;
 
+/* What happened to one account that people should hear of. */
+enum store_news {
+	STORE_PARKED,		/* set aside, with its changes: text says why */
+	STORE_HEALED,		/* something was damaged, and was made again */
+	STORE_DAMAGED,		/* it cannot be: only a seed helps */
+};
+typedef void store_news_cb(void *arg, enum store_news what, struct id128 id,
+			   const char *name, const char *text);
+
 struct store_opts {
 	struct sys *sys;
 	struct slice pair_id;		/* 16 bytes */
@@ -31,6 +40,8 @@ struct store_opts {
 	/* Something became fatal (fsync failed, journal corrupt): no call but
 	 * store_close() is allowed afterwards. */
 	void (*failed)(void *arg, const struct err *e);
+	/* May be NULL.  It must not call the store. */
+	store_news_cb *news;
 	void *arg;
 };
 
@@ -43,7 +54,7 @@ void store_drop(struct store *s);
 /*
  * The recovery process: replays *every* journal present, whatever their
  * number, then leaves a clean mark in each.  progress may be NULL; it is told
- * of each journal, and of each account that was parked.
+ * of each journal.  Accounts that were parked are told to opts.news.
  */
 int store_recover_all(const struct store_opts *o,
 		      void (*progress)(void *arg, const char *text), void *arg,
@@ -60,11 +71,13 @@ int store_set_aside(const struct store_opts *o, unsigned number,
 		    struct err *e);
 
 /*
- * Accounts that could not be brought up to date at the start, and why.  Their
- * changes wait, durably, in state_dir/parked/; opening one tries again and
- * applies them.  The others are not hindered.
+ * Accounts that could not be brought up to date at the start, or opened since,
+ * and why.  Changes that the journal had of them wait, durably, in
+ * state_dir/parked/; opening one tries again and applies them.  The others are
+ * not hindered.  name: "" if even that is not known.  False stops.
  */
-typedef bool store_parked_cb(void *arg, struct id128 id, const char *why);
+typedef bool store_parked_cb(void *arg, struct id128 id, const char *name,
+			     const char *why);
 void store_parked(struct store *s, store_parked_cb *cb, void *arg);
 
 /* Accounts known to state_dir/accounts whose process is this one. */

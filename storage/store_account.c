@@ -445,6 +445,8 @@ static int check_known(struct store *s, const struct account_root *known,
 		r = err_set(e, E_TEMP, "%s has no owner's mark, but held the "
 			    "mail of '%s': is its file system mounted?",
 			    known->root, known->name);
+	if (r < 0)
+		store_park(s, known->id, e->op);
 	return r;
 }
 
@@ -490,7 +492,12 @@ int store_account_open(struct store *s, struct id128 id, const char *name,
 	if (r < 0)
 		return r;
 	fresh = !account_root_has_log(s->fs, known.root);
-	return store_unpark(s, &known, fresh, out, e);
+	r = store_unpark(s, &known, fresh, out, e);
+	if (r == 0)
+		store_unparked(s, id);
+	else if (r != E_TEMP || map_get(s->parked, id_slice(&id)))
+		store_park(s, id, e->op);
+	return r;
 }
 
 struct account *store_account(struct store *s, struct id128 id)

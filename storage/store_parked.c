@@ -46,6 +46,71 @@ static char *path_of(const struct store *s, struct id128 id,
 		       f->journal, f->batch);
 }
 
+/* --- accounts that are not served ------------------------------------------------ */
+
+void store_tell(struct store *s, enum store_news what, struct id128 id,
+		const char *name, const char *text)
+{
+	if (s->o.news)
+		s->o.news(s->o.arg, what, id, name, text);
+}
+
+static void parked_free(struct parked_account *p)
+{
+	if (!p)
+		return;
+	free(p->name);
+	free(p->why);
+	free(p);
+}
+
+/* Told once for each reason, not at every attempt to open it. */
+void store_park(struct store *s, struct id128 id, const char *why)
+{
+	struct parked_account *p = NEW(struct parked_account), *was;
+	struct err ignored = ERR_NONE;
+	struct account_root root;
+	bool known = account_root_get(s->fs, s->state_dir, id, &root,
+				      &ignored) == 0;
+
+	p->name = xstrdup(known ? root.name : "");
+	p->why = xstrdup(why);
+	was = map_put(s->parked, id_slice(&id), p);
+	if (!was || strcmp(was->why, why) != 0)
+		store_tell(s, STORE_PARKED, id, p->name, why);
+	parked_free(was);
+}
+
+void store_unparked(struct store *s, struct id128 id)
+{
+	parked_free(map_remove(s->parked, id_slice(&id)));
+}
+
+void store_parked_fini(struct store *s)
+{
+	struct slice key;
+	void *value;
+
+	for (size_t i = 0; map_each(s->parked, &i, &key, &value);)
+		parked_free(value);
+	map_free(s->parked);
+}
+
+void store_parked(struct store *s, store_parked_cb *cb, void *arg)
+{
+	struct slice key;
+	void *value;
+
+	for (size_t i = 0; map_each(s->parked, &i, &key, &value);) {
+		const struct parked_account *p = value;
+		struct id128 id;
+
+		memcpy(id.b, key.p, sizeof(id.b));
+		if (!cb(arg, id, p->name, p->why))
+			return;
+	}
+}
+
 /* --- which there are ----------------------------------------------------------- */
 
 struct listing {

@@ -104,7 +104,7 @@ struct store {
 	struct list touched;		/* account.touched: frames not durable */
 	struct list acks;		/* account.acks */
 	struct list flights;		/* store_flight */
-	struct map *parked;		/* id → char *: why it could not be replayed */
+	struct map *parked;		/* id → parked_account */
 	struct list waits;		/* store_wait, oldest first */
 	struct map *lone;		/* id → ckmark_lone: durable LONE marks */
 	struct journal_id *partner;
@@ -209,6 +209,15 @@ struct parked_file {
 	uint64_t journal, batch;	/* the journal, and its mark then */
 	bool included;			/* in the account's snapshot */
 };
+/* Why an account cannot be served; name: as the registry has it, or "". */
+struct parked_account {
+	char *name, *why;
+};
+void store_park(struct store *s, struct id128 id, const char *why);
+void store_unparked(struct store *s, struct id128 id);
+void store_parked_fini(struct store *s);
+void store_tell(struct store *s, enum store_news what, struct id128 id,
+		const char *name, const char *text);
 /* In order; free() the result. */
 int store_parked_list(struct store *s, struct id128 id,
 		      struct parked_file **out, size_t *n_out, struct err *e);

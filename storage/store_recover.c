@@ -105,7 +105,7 @@ static void park(struct replay *x, struct id128 id, struct mine *m)
 
 	account_drop(a);
 	m->parked = true;
-	free(map_put(s->parked, id_slice(&id), xstrdup(x->e->op)));
+	store_park(s, id, x->e->op);
 	*x->e = ERR_NONE;
 }
 
@@ -531,7 +531,7 @@ int store_unpark(struct store *s, const struct account_root *root, bool fresh,
 			   "applied", s->state_dir, root->name);
 		return r;
 	}
-	free(map_remove(s->parked, id_slice(&id)));
+	store_unparked(s, id);
 	*out = a;
 	return 0;
 }
@@ -573,16 +573,6 @@ int store_replay(struct store *s, struct err *e)
 	return 0;
 }
 
-void store_parked(struct store *s, store_parked_cb *cb, void *arg)
-{
-	struct slice key;
-	void *why;
-
-	for (size_t i = 0; map_each(s->parked, &i, &key, &why);)
-		if (!cb(arg, id_at(key), why))
-			return;
-}
-
 /* --- the recovery process ------------------------------------------------------------ */
 
 struct present {
@@ -602,26 +592,10 @@ static bool add_present(void *arg, const char *name)
 	return true;
 }
 
-struct told {
-	void (*progress)(void *arg, const char *text);
-	void *arg;
-};
-
-static bool tell_parked(void *arg, struct id128 id, const char *why)
-{
-	struct told *t = arg;
-	AUTO_FREE char *text = xprintf("parked, the others go on: %s", why);
-
-	(void)id;
-	t->progress(t->arg, text);
-	return true;
-}
-
 static int recover_one(const struct store_opts *o, unsigned number,
 		       void (*progress)(void *arg, const char *text), void *arg,
 		       struct err *e)
 {
-	struct told told = {progress, arg};
 	struct store *s = NULL;
 	int r = store_open_number(o, number, &s, e);
 
@@ -629,8 +603,6 @@ static int recover_one(const struct store_opts *o, unsigned number,
 		err_prefix(e, "journal %u", number);
 		return r;
 	}
-	if (progress)
-		store_parked(s, tell_parked, &told);
 	r = store_checkpoint_now(s, true, e);
 	if (progress && r == 0) {
 		AUTO_FREE char *text = xprintf(

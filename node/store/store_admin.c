@@ -212,6 +212,36 @@ static void cmd_journal(struct store_node *n, struct adm *q)
 	adm_end(q, ADM_OK, "%s", "");
 }
 
+/* Accounts that the store could not bring up to date or open: the engine has
+ * none of them, so `accounts` does not show them. */
+static bool parked_row(void *arg, struct id128 id, const char *name,
+		       const char *why)
+{
+	struct who *w = arg;
+	const char *mask = w->h->n_args ? w->h->args[0] : "";
+	const char *cells[] = {name, NULL, why};
+	char hex[33];
+
+	hex_of(id.b, 16, hex);
+	cells[1] = hex;
+	if (!*mask || adm_mask(mask, name))
+		adm_row(w->q, cells, ARRAY_LEN(cells));
+	return !adm_gone(w->q);
+}
+
+static void cmd_parked(struct store_node *n, struct adm *q,
+		       const struct ipc_head *h)
+{
+	struct who w = {q, h};
+
+	if (!store_open_now(n)) {
+		adm_end(q, ADM_TEMPFAIL, "the store is not open");
+		return;
+	}
+	store_parked(n->store, parked_row, &w);
+	adm_end(q, ADM_OK, "%s", "");
+}
+
 static void run(void *arg, struct adm *q, const struct ipc_head *h)
 {
 	struct store_node *n = arg;
@@ -228,6 +258,8 @@ static void run(void *arg, struct adm *q, const struct ipc_head *h)
 		cmd_takeover(n, q, h);
 	else if (strcmp(h->name, "unpark") == 0)
 		cmd_unpark(n, q, h);
+	else if (strcmp(h->name, "parked") == 0)
+		cmd_parked(n, q, h);
 	else if (strcmp(h->name, "journal") == 0)
 		cmd_journal(n, q);
 	else

@@ -5,6 +5,7 @@
 #include "node/base/buf.h"
 #include "node/base/cleanup.h"
 #include "node/base/clock.h"
+#include "node/base/digest.h"
 #include "node/base/loop.h"
 #include "auth/auth.h"
 
@@ -130,6 +131,22 @@ static void store_failed(void *arg, const struct err *e)
 		engine_failed(n->engine, e);
 }
 
+static void store_news(void *arg, enum store_news what, struct id128 id,
+		       const char *name, const char *text)
+{
+	static const char *const events[] = {
+		[STORE_PARKED] = "account_parked",
+		[STORE_HEALED] = "account_healed",
+		[STORE_DAMAGED] = "account_damaged",
+	};
+	struct store_node *n = arg;
+	char hex[33];
+
+	hex_of(id.b, 16, hex);
+	log_event(n->role->log, what == STORE_HEALED ? LOG_WARN : LOG_ERR,
+		  events[what], *name ? name : hex, "%s", text);
+}
+
 /* ---- opening ------------------------------------------------------------------ */
 
 static void engine_opts_of(struct store_node *n, struct engine_opts *o)
@@ -196,7 +213,7 @@ static int open_store(struct store_node *n, struct err *e)
 		.journal_inline =
 			(uint32_t)conf_size(c, NULL, "pair_journal_inline"),
 		.reserve = conf_size(c, NULL, "pair_reserve"),
-		.failed = store_failed, .arg = n,
+		.failed = store_failed, .news = store_news, .arg = n,
 	};
 	struct engine_out out = {
 		.send = out_send, .evict = out_evict, .locate = out_locate,

@@ -4,6 +4,7 @@
 #include "node/base/arena.h"
 #include "node/base/cleanup.h"
 #include "node/base/clock.h"
+#include "node/base/digest.h"
 #include "node/base/loop.h"
 #include "node/base/rng.h"
 #include "storage/store.h"
@@ -94,8 +95,37 @@ static void say_notes(struct super *s)
 
 /* ---- recovery ------------------------------------------------------------ */
 
+/* Accounts that are told of one by one; the rest are counted. */
+#define RECOVER_LINES_MAX 50u
+
+static void recover_news(void *arg, enum store_news what, struct id128 id,
+			 const char *name, const char *text)
+{
+	struct super *s = arg;
+	char hex[33];
+
+	if (s->recover_news++ >= RECOVER_LINES_MAX)
+		return;
+	hex_of(id.b, 16, hex);
+	if (what == STORE_HEALED)
+		log_event(s->log, LOG_WARN, "account_healed",
+			  *name ? name : hex, "%s", text);
+	else
+		log_event(s->log, LOG_ERR, "account_parked",
+			  *name ? name : hex, "parked, the others go on: %s",
+			  text);
+}
+
+static void recover_progress(void *arg, const char *text)
+{
+	struct super *s = arg;
+
+	log_event(s->log, LOG_INF, "recovered", NULL, "%s", text);
+}
+
 static int recover_as_owner(struct super *s, struct err *e)
 {
+	int r;
 	struct store_opts o = {
 		.sys = &s->sys,
 		.pair_id = slice_of(s->identity.pair_id.b, 16),
@@ -109,9 +139,15 @@ static int recover_as_owner(struct super *s, struct err *e)
 			(uint32_t)conf_size(s->conf, NULL,
 					    "pair_journal_inline"),
 		.reserve = conf_size(s->conf, NULL, "pair_reserve"),
+		.news = recover_news, .arg = s,
 	};
 
-	return store_recover_all(&o, NULL, NULL, e);
+	r = store_recover_all(&o, recover_progress, s, e);
+	if (s->recover_news > RECOVER_LINES_MAX)
+		log_event(s->log, LOG_ERR, "account_parked", NULL,
+			  "and %u more accounts",
+			  s->recover_news - RECOVER_LINES_MAX);
+	return r;
 }
 
 /* Journals of an identity-less node cannot exist. */

@@ -105,6 +105,7 @@ struct super {
 
 	struct loop_timer *ping;
 	uint64_t ping_seq;
+	unsigned recover_news;		/* accounts that a recovery told of */
 	bool remark;			/* a new identity replaces its marks */
 	bool serving;			/* READY was said */
 	bool stopping;

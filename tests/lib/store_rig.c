@@ -21,6 +21,16 @@ static void on_failed(void *arg, const struct err *e)
 	snprintf(g->failed_why, sizeof(g->failed_why), "%s", e->op);
 }
 
+static void on_news(void *arg, enum store_news what, struct id128 id,
+		    const char *name, const char *text)
+{
+	struct rig *g = arg;
+
+	(void)id;
+	g->news[what]++;
+	snprintf(g->last_news, sizeof(g->last_news), "%s: %s", name, text);
+}
+
 static void wire(struct rig *g)
 {
 	g->fs = simdisk_fs(g->disk);
@@ -42,7 +52,7 @@ void rig_init(struct rig *g, uint64_t seed, uint64_t journal)
 		.pair_id = SLICE_LIT(PAIR), .pair_time = 1600000000,
 		.state_dir = RIG_STATE, .mail_root = RIG_MAIL, .processes = 1,
 		.journal_size = journal, .journal_inline = 65536,
-		.failed = on_failed};
+		.failed = on_failed, .news = on_news};
 	wire(g);
 	for (unsigned i = 0; i < RIG_ACCOUNTS; i++) {
 		struct rig_account *a = &g->acct[i];

@@ -51,6 +51,8 @@ struct rig {
 	struct store *store;		/* NULL: not open */
 	bool failed;			/* store_opts.failed was called */
 	char failed_why[480];
+	unsigned news[3];		/* store_opts.news calls, by kind */
+	char last_news[480];
 	unsigned spaces;		/* store_on_space calls */
 	unsigned resets;		/* done with 0 */
 	struct rig_account acct[RIG_ACCOUNTS];

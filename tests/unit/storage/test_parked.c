@@ -6,6 +6,7 @@
 #include "tests/lib/crash.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TEXT "Subject: x\r\n\r\nbody\r\n"
@@ -203,6 +204,59 @@ static void a_damaged_log_parks_one_account(void)
 	rig_fini(g);
 }
 
+struct listed {
+	unsigned n;
+	char name[32], why[480];
+};
+
+static bool list_one(void *arg, struct id128 id, const char *name,
+		     const char *why)
+{
+	struct listed *l = arg;
+
+	CU_CLAIM(id128_eq(id, g->acct[0].id), "another account");
+	l->n++;
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	snprintf(l->why, sizeof(l->why), "%s", why);
+	return true;
+}
+
+/* Told once, listed until it can be opened. */
+static void parked_accounts_are_told_and_listed(void)
+{
+	struct listed l = {0};
+	struct account *a = NULL;
+	struct err e = ERR_NONE;
+
+	begin(2);
+	power_loss();
+	CU_EQ_INT(g->fs->ops->rename(g->fs, "/mail/user0", "/mail/x"), 0);
+	CU_OK(store_recover_all(&g->opts, NULL, NULL, &e), &e);
+	CU_EQ_INT(g->news[STORE_PARKED], 1);
+	CU_CLAIM(strstr(g->last_news, "user0: ") == g->last_news &&
+		 strstr(g->last_news, "mounted"), "%s", g->last_news);
+	CU_OK(rig_open(g, &e), &e);
+	/* The recovery left nothing for this process to replay: it is listed
+	 * from the first attempt on. */
+	CU_EQ_INT(try_open(0, &a, &e), E_TEMP);
+	CU_EQ_INT(g->news[STORE_PARKED], 2);
+	CU_EQ_INT(g->fs->ops->rename(g->fs, "/mail/x", "/mail/user0"), 0);
+	simdisk_fail(g->disk, SIM_LIST, "/user0/", 1, 1u << 30, EIO);
+	CU_CLAIM(try_open(0, &a, &e) < 0, "opened without its files");
+	CU_CLAIM(try_open(0, &a, &e) < 0, "opened without its files");
+	CU_EQ_INT(g->news[STORE_PARKED], 3);
+	store_parked(g->store, list_one, &l);
+	CU_EQ_INT(l.n, 1);
+	CU_EQ_STR(l.name, "user0");
+	CU_CLAIM(strstr(l.why, "/user0/") != NULL, "%s", l.why);
+	simdisk_fail(g->disk, 0, NULL, 0, 0, 0);
+	holds_all(0, 2, 1);
+	l.n = 0;
+	store_parked(g->store, list_one, &l);
+	CU_EQ_INT(l.n, 0);
+	rig_fini(g);
+}
+
 static void a_damaged_parked_file_is_told(void)
 {
 	struct account *a = NULL;
@@ -348,6 +402,7 @@ CU_TESTS(CU_CASE(an_unmounted_account_waits_while_others_go_on),
 	 CU_CASE(a_new_account_can_be_parked),
 	 CU_CASE(what_was_parked_twice_is_applied_in_order),
 	 CU_CASE(a_damaged_log_parks_one_account),
+	 CU_CASE(parked_accounts_are_told_and_listed),
 	 CU_CASE(a_damaged_parked_file_is_told),
 	 CU_CASE(what_cannot_be_kept_refuses_the_start),
 	 CU_CASE(crashes_lose_nothing_parked),
