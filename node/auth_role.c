@@ -430,9 +430,9 @@ static void auth_stop(struct role *r, unsigned flags)
 	role_stopped(r);
 }
 
-static void auth_on_admin(struct role *r, int fd, unsigned flags)
+static void auth_on_admin(struct role *r, int fd, const struct ipc_head *h)
 {
-	auth_admin(r->impl, fd, flags);
+	auth_admin(r->impl, fd, h->flags);
 }
 
 static void auth_message(struct role *r, struct ipc_msg *m,

@@ -269,7 +269,7 @@ static void dispatch(struct role *r, struct ipc_msg *m,
 		r->ops->stop(r, h->flags);
 		break;
 	case IPC_ADMIN:
-		r->ops->admin(r, take_fd(m), h->flags);
+		r->ops->admin(r, take_fd(m), h);
 		break;
 	default:
 		if (r->ops->message)

@@ -43,8 +43,8 @@ struct role_ops {
 	void (*identity)(struct role *r);
 	/* End in order; call role_stopped() when done. */
 	void (*stop)(struct role *r, unsigned flags);
-	/* An admin connection (head already read). */
-	void (*admin)(struct role *r, int fd, unsigned flags);
+	/* An admin connection; h->data is its head, h->flags are ADMIN_*. */
+	void (*admin)(struct role *r, int fd, const struct ipc_head *h);
 	/* Any other type from the supervisor.  May be NULL. */
 	void (*message)(struct role *r, struct ipc_msg *m,
 			const struct ipc_head *h, struct arena *a);

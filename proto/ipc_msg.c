@@ -249,7 +249,7 @@ void admin_head_put(const struct admin_head *h, uint8_t to[ADMIN_HEAD_SIZE])
 {
 	le32_to(to, ADMIN_MAGIC);
 	to[4] = 1;
-	to[5] = h->role;
+	to[5] = (uint8_t)(h->role | (h->partner ? ADMIN_AT_PARTNER : 0));
 	to[6] = (uint8_t)h->index;
 	to[7] = (uint8_t)(h->index >> 8);
 	le64_to(to + 8, h->key);
@@ -257,9 +257,12 @@ void admin_head_put(const struct admin_head *h, uint8_t to[ADMIN_HEAD_SIZE])
 
 int admin_head_get(const uint8_t from[ADMIN_HEAD_SIZE], struct admin_head *h)
 {
-	if (le32_at(from) != ADMIN_MAGIC || from[4] != 1 || from[5] >= ROLE_N)
+	uint8_t role = from[5] & (uint8_t)~ADMIN_AT_PARTNER;
+
+	if (le32_at(from) != ADMIN_MAGIC || from[4] != 1 || role >= ROLE_N)
 		return E_PROTO;
-	h->role = from[5];
+	h->partner = from[5] & ADMIN_AT_PARTNER;
+	h->role = role;
 	h->index = (uint16_t)(from[6] | from[7] << 8);
 	h->key = le64_at(from + 8);
 	return 0;

@@ -45,7 +45,8 @@ enum ipc_type {
 	IPC_IDENTITY,		/* data: identity_encode() */
 	IPC_STOP,		/* flags: STOP_*; answered by STOPPED */
 	/* fd: an admin connection whose 16-byte head has been read; data:
-	 * that head; flags: ADMIN_REPLICATOR. */
+	 * that head; flags: ADMIN_*.  Also sync → store, for an administrator
+	 * who is at the partner. */
 	IPC_ADMIN,
 	/* Answer to READ: code 1 and fd, 0 (unchanged), or negative and
 	 * text; data: struct auth_stamp. */
@@ -135,7 +136,7 @@ enum ipc_type {
 
 enum { LISTEN_TLS = 1 };
 enum { STOP_HAND_OVER = 1, STOP_NOW = 2, STOP_ACCEPT = 4 };
-enum { ADMIN_REPLICATOR = 1 };
+enum { ADMIN_REPLICATOR = 1, ADMIN_FROM_PARTNER = 2 };
 enum { AUTH_INITIAL = 1, AUTH_SECURED = 2, AUTH_USERDB = 4,
        AUTH_FROM_USERDB = 8, AUTH_AUTHENTICATED = 16 };
 enum { LOGIN_SECURED = 1, LOGIN_TLS = 2, LOGIN_FROM_PARTNER = 4,
@@ -191,12 +192,15 @@ const char *ipc_field_get(const struct ipc_head *h, const char *name);
  *  0 magic u32 "DADM"   4 version u8 = 1   5 role u8   6 index u16
  *  8 key u64            little-endian
  * index ADMIN_BY_KEY: the store process of the account whose id begins with
- * these 8 bytes. */
+ * these 8 bytes.  ADMIN_AT_PARTNER in the role: that role of the partner, by
+ * this node's sync; only store and sync answer there. */
 #define ADMIN_HEAD_SIZE 16
 #define ADMIN_MAGIC 0x4d444144u
 #define ADMIN_BY_KEY 0xffffu
+#define ADMIN_AT_PARTNER 0x80u
 
 struct admin_head {
+	bool partner;
 	uint8_t role;
 	uint16_t index;
 	uint64_t key;

@@ -65,38 +65,123 @@ static void on_row(void *arg, const char *const *cells, size_t n)
 	GROW(a->v, a->n, a->cap);
 	if (!adm_account_row(a->arena, cells, n, &a->v[a->n]))
 		return;
+	a->v[a->n].at_partner = a->at_partner;
 	a->v[a->n++].store = a->store;
 }
 
 static int by_name(const void *x, const void *y)
 {
 	const struct adm_account *a = x, *b = y;
+	int r = strcmp(a->name, b->name);
 
-	return strcmp(a->name, b->name);
+	return r ? r : a->at_partner - b->at_partner;
 }
 
-int adm_accounts_read(const struct adm_cli *c, const struct adm_users *users,
-		      unsigned flags, struct adm_accounts *out)
+/* How much a state keeps an account from going on by itself. */
+static int trouble(const struct adm_account *v)
+{
+	return adm_account_failed(v) ? 2 :
+	       adm_account_is(v, "NEEDS_SEED") ||
+	       adm_account_is(v, "SEEDING") ? 1 : 0;
+}
+
+void adm_account_join(struct arena *a, struct adm_account *here,
+		      const struct adm_account *there, unsigned index)
+{
+	struct adm_account own = *here;
+	bool theirs = here->holder != (int)index &&
+		      there->holder == (int)!index;
+	const struct adm_account *other = theirs ? &own : there;
+
+	if (theirs)
+		*here = *there;
+	here->own = own.state;
+	here->mismatch |= other->mismatch;
+	if (other->last_equal > here->last_equal)
+		here->last_equal = other->last_equal;
+	if (trouble(other) <= trouble(here))
+		return;
+	here->state = other->state;
+	here->since = other->since;
+	if (*other->parked_why)
+		here->parked_why = arena_printf(a, "%s: %s", theirs ? "here" :
+						"at the partner",
+						other->parked_why);
+}
+
+/* Sorted rows: the two of one account become one. */
+static void join_all(struct adm_accounts *a)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->n; i++) {
+		struct adm_account *last = n ? &a->v[n - 1] : NULL;
+
+		if (last && a->v[i].at_partner && !last->at_partner &&
+		    strcmp(last->name, a->v[i].name) == 0) {
+			adm_account_join(a->arena, last, &a->v[i],
+					 a->topology.index);
+			continue;
+		}
+		a->v[n++] = a->v[i];
+		if (a->v[i].at_partner)
+			a->v[n - 1].own = "";
+	}
+	a->n = n;
+}
+
+static int read_node(const struct adm_cli *c, const struct adm_topology *t,
+		     unsigned flags, struct adm_accounts *out)
 {
 	struct adm_ops ops = {.row = on_row, .arg = out};
 	/* One mask is left to the node, several are compared here. */
-	bool one = users && users->n == 1;
-	int r;
+	bool one = out->users && out->users->n == 1;
+	int r = 0;
 
-	*out = (struct adm_accounts){.users = users, .arena = c->arena};
-	r = adm_topology(c, flags, &out->topology);
-	for (; r == 0 && out->store < out->topology.stores; out->store++) {
+	for (out->store = 0; r == 0 && out->store < t->stores; out->store++) {
 		struct adm_request q = {
 			.role = ROLE_STORE, .index = out->store,
 			.name = "accounts", .flags = flags,
-			.args = one ? users->masks : NULL,
+			.args = one ? out->users->masks : NULL,
 			.n_args = one,
 		};
 
 		r = adm_call(c, &q, &ops);
 	}
+	return r;
+}
+
+static void read_partner(const struct adm_cli *c, unsigned flags,
+			 struct adm_accounts *out)
+{
+	struct adm_topology there;
+	size_t n = out->n;
+	int r = adm_partner(c, flags, &out->topology, &there);
+
+	out->at_partner = true;
+	if (r == 0)
+		r = read_node(c, &there, (flags & CALL_STATUS) | CALL_PARTNER |
+				  CALL_QUIET, out);
+	/* Half an answer is none. */
+	if (r)
+		out->n = n;
+	out->away = r && r != EX_UNAVAILABLE;
+}
+
+int adm_accounts_read(const struct adm_cli *c, const struct adm_users *users,
+		      unsigned flags, struct adm_accounts *out)
+{
+	int r;
+
+	*out = (struct adm_accounts){.users = users, .arena = c->arena};
+	r = adm_topology(c, flags & CALL_STATUS, &out->topology);
+	if (r == 0)
+		r = read_node(c, &out->topology, flags & CALL_STATUS, out);
+	if (r == 0 && !(flags & CALL_HERE))
+		read_partner(c, flags, out);
 	if (out->n)
 		qsort(out->v, out->n, sizeof(*out->v), by_name);
+	join_all(out);
 	return r;
 }
 

@@ -2,16 +2,23 @@
 #define DUET_TOOLS_ADM_ACCOUNTS_H
 
 /*
- * The replication state of the accounts of a node: the rows of store's
- * command `accounts` (docs/admin-protocol.md), read from every store process,
- * sorted by name.
+ * The replication state of the accounts: the rows of store's command
+ * `accounts` (docs/admin-protocol.md), read from every store process of this
+ * node and, if it can be asked, of the partner, sorted by name.
+ *
+ * An account's state is kept by its holder alone, so of two rows that of the
+ * holder counts, and both nodes show the same.  What only the other one knows
+ * is joined to it: quarantine, a copy that is being made, a failed comparison.
  */
 
 #include "tools/adm_cli.h"
 
 struct adm_account {
 	const char *name, *state, *reason;
-	unsigned store;			/* process */
+	unsigned store;			/* process … */
+	bool at_partner;		/* … of the partner: the row is its */
+	const char *own;		/* state of this node's copy; NULL: as
+					 * state; "": the partner alone has it */
 	int holder;			/* index of a node, -1 none */
 	uint64_t since, oldest_unacked;	/* wall time, 0 = never */
 	uint64_t last_ack;		/* … the partner acknowledged a record */
@@ -32,12 +39,19 @@ struct adm_accounts {
 	struct arena *arena;
 	const struct adm_users *users;	/* NULL = all */
 	unsigned store;			/* being read */
+	bool at_partner;
+	/* The partner could not be asked: what it holds is shown as this node
+	 * knows it. */
+	bool away;
 };
 
 /* From the cells of one row; false if they are too few. */
 bool adm_account_row(struct arena *a, const char *const *cells, size_t n,
 		     struct adm_account *out);
-/* An exit status; errors were printed.  flags: CALL_STATUS. */
+/* Of one account: `here` becomes the whole of both rows.  index: this node. */
+void adm_account_join(struct arena *a, struct adm_account *here,
+		      const struct adm_account *there, unsigned index);
+/* An exit status; errors were printed.  flags: CALL_STATUS, CALL_HERE. */
 int adm_accounts_read(const struct adm_cli *c, const struct adm_users *users,
 		      unsigned flags, struct adm_accounts *out);
 void adm_accounts_fini(struct adm_accounts *a);

@@ -118,7 +118,8 @@ static int write_all(int fd, struct slice data)
 static int send_request(struct call *k)
 {
 	const struct adm_request *q = k->q;
-	struct admin_head to = {.role = (uint8_t)q->role,
+	struct admin_head to = {.partner = q->flags & CALL_PARTNER,
+				.role = (uint8_t)q->role,
 				.index = (uint16_t)q->index};
 	struct ipc_head h = {.name = q->name, .args = q->args,
 			     .n_args = q->n_args, .fields = q->fields,
@@ -165,7 +166,7 @@ static void on_message(struct call *k, const struct ipc_msg *m)
 	} else if (m->type == IPC_ADM_END) {
 		k->ended = true;
 		k->status = h.code < 0 || h.code > 255 ? EX_SOFTWARE : h.code;
-		if (k->status && *h.text)
+		if (k->status && *h.text && !(k->q->flags & CALL_QUIET))
 			adm_error(k->cli, k->status, "%s", h.text);
 	}
 	arena_free(a);
@@ -221,6 +222,15 @@ static int no_answer(const struct call *k, ssize_t n)
 {
 	const char *role = ipc_role_name(k->q->role);
 
+	if (k->q->flags & CALL_QUIET)
+		return EX_TEMPFAIL;
+	if (k->q->flags & CALL_PARTNER)
+		return adm_error(k->cli, EX_TEMPFAIL, "the link to the "
+				 "partner broke, or its %s process ended, "
+				 "before the answer came: it is not known "
+				 "whether the partner did it; see `%s pair "
+				 "status' and try again", role,
+				 k->cli->program);
 	if (n == -ETIMEDOUT)
 		return adm_error(k->cli, EX_TEMPFAIL, "the %s process does "
 				 "not answer; its log says what it does", role);
@@ -266,8 +276,9 @@ int adm_call(const struct adm_cli *c, const struct adm_request *q,
 	int r = open_call(&k);
 
 	if (r == 0) {
-		adm_debug(c, "%s %u: %s", ipc_role_name(q->role), q->index,
-			  q->name);
+		adm_debug(c, "%s%s %u: %s", q->flags & CALL_PARTNER
+			  ? "the partner's " : "", ipc_role_name(q->role),
+			  q->index, q->name);
 		buf_init(&k.in, 2u * IPC_MESSAGE_MAX);
 		r = talk(&k);
 		buf_fini(&k.in);
@@ -314,10 +325,38 @@ int adm_topology(const struct adm_cli *c, unsigned flags,
 {
 	struct topology_reader r = {c->arena, out};
 	struct adm_ops ops = {.row = on_topology, .arg = &r};
-	struct adm_request q = {.role = ROLE_SUPER, .name = "topology",
-				.flags = flags};
+	struct adm_request q = {.role = flags & CALL_PARTNER ? ROLE_SYNC
+							     : ROLE_SUPER,
+				.name = "topology", .flags = flags};
 
 	*out = (struct adm_topology){.pair_id = "", .config = "",
 				     .version = ""};
 	return adm_call(c, &q, &ops);
+}
+
+int adm_partner(const struct adm_cli *c, unsigned flags,
+		const struct adm_topology *here, struct adm_topology *out)
+{
+	int r;
+
+	*out = (struct adm_topology){.pair_id = "", .config = "",
+				     .version = ""};
+	if (!here->member)
+		return EX_UNAVAILABLE;
+	r = adm_topology(c, (flags & CALL_STATUS) | CALL_PARTNER | CALL_QUIET,
+			 out);
+	/* Another pair's node cannot be: the link would not stand. */
+	return r ? EX_TEMPFAIL : 0;
+}
+
+int adm_each_store(const struct adm_cli *c, const struct adm_topology *t,
+		   const struct adm_request *q, const struct adm_ops *ops)
+{
+	struct adm_request one = *q;
+	int r = 0;
+
+	one.role = ROLE_STORE;
+	for (one.index = 0; r == 0 && one.index < t->stores; one.index++)
+		r = adm_call(c, &one, ops);
+	return r;
 }

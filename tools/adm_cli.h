@@ -167,7 +167,10 @@ struct adm_ops {
 };
 /* Texts are valid during the callbacks only. */
 enum { CALL_UNTIL_GONE = 1,	/* then waits until the role is gone */
-       CALL_STATUS = 2 };	/* replicator-doveadm will do */
+       CALL_STATUS = 2,		/* replicator-doveadm will do */
+       CALL_PARTNER = 4,	/* the partner's role, through the link */
+       CALL_QUIET = 8,		/* prints no error */
+       CALL_HERE = 16 };	/* adm_accounts_read(): not the partner */
 struct adm_request {
 	enum ipc_role role;
 	unsigned index;
@@ -193,8 +196,21 @@ struct adm_topology {
 	bool member;
 	const char *pair_id, *config, *version;
 };
+/* flags: CALL_STATUS; with CALL_PARTNER the partner's, without its path of a
+ * configuration. */
 int adm_topology(const struct adm_cli *c, unsigned flags,
 		 struct adm_topology *out);
+/*
+ * The partner, as seen by a node with `here`.  0: it answers; EX_UNAVAILABLE:
+ * there is none; EX_TEMPFAIL: it cannot be asked now.  Prints nothing: what
+ * that means is the command's to say.
+ */
+int adm_partner(const struct adm_cli *c, unsigned flags,
+		const struct adm_topology *here, struct adm_topology *out);
+/* The request to every store process of that node; the first exit status that
+ * is not 0. */
+int adm_each_store(const struct adm_cli *c, const struct adm_topology *t,
+		   const struct adm_request *q, const struct adm_ops *ops);
 
 /* ---- adm_user.c ---- */
 /* A line from standard input; a terminal shows the prompt and no echo.  NULL:

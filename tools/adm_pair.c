@@ -64,7 +64,7 @@ int adm_cmd_pair_takeover(struct adm_cli *c, int argc, char **argv)
 		adm_users_fini(&u);
 		return r - 1;
 	}
-	r = u.n ? adm_accounts_read(c, &u, 0, &a) : adm_usage(c);
+	r = u.n ? adm_accounts_read(c, &u, CALL_HERE, &a) : adm_usage(c);
 	if (r == 0 && a.n == 0)
 		r = adm_error(c, EX_NOUSER, "no account of this name is known "
 			      "on this node; names are canonical ones, as "
@@ -186,18 +186,29 @@ static const struct print_column selftest_columns[] = {
 	{"result", NULL, 0, 0},
 };
 
+struct steps {
+	struct print *print;
+	bool at_partner;
+};
+
+/* The holder calls itself this node. */
 static void on_step(void *arg, const char *const *cells, size_t n)
 {
-	if (n >= 3)
-		print_row(arg, cells);
+	struct steps *s = arg;
+
+	if (n >= 3 && s->at_partner && strcmp(cells[2], "this node") == 0)
+		print_row(s->print, (const char *[]){cells[0], cells[1],
+						     "the partner"});
+	else if (n >= 3)
+		print_row(s->print, cells);
 }
 
 int adm_cmd_pair_selftest(struct adm_cli *c, int argc, char **argv)
 {
 	struct adm_users u = {.n = 0};
 	struct adm_accounts a = {.n = 0};
-	struct adm_ops ops = {.row = on_step};
-	struct print *p;
+	struct steps steps;
+	struct adm_ops ops = {.row = on_step, .arg = &steps};
 	int r = users_of(c, argc, argv, &u, NULL, NULL);
 
 	if (r || u.n != 1) {
@@ -211,14 +222,18 @@ int adm_cmd_pair_selftest(struct adm_cli *c, int argc, char **argv)
 			      "is made by its first login or mail", u.masks[0],
 			      a.n);
 	if (r == 0) {
+		/* It acts at the holder, wherever it was typed. */
 		struct adm_request q = {.role = ROLE_STORE,
 					.index = a.v[0].store,
 					.name = "selftest",
-					.args = &a.v[0].name, .n_args = 1};
+					.args = &a.v[0].name, .n_args = 1,
+					.flags = a.v[0].at_partner ?
+						 CALL_PARTNER : 0};
 
-		ops.arg = p = adm_print(c, "table", selftest_columns, 3, 2);
+		steps.print = adm_print(c, "table", selftest_columns, 3, 2);
+		steps.at_partner = a.v[0].at_partner;
 		r = adm_call(c, &q, &ops);
-		print_end(p);
+		print_end(steps.print);
 	}
 	adm_accounts_fini(&a);
 	adm_users_fini(&u);
@@ -237,7 +252,11 @@ static const struct print_column ready_columns[] = {
 const char *adm_pair_missing(struct arena *a, const struct adm_account *v,
 			     unsigned index, const char *unknown_since)
 {
-	if (adm_account_is(v, "NEEDS_SEED") || adm_account_is(v, "SEEDING"))
+	const char *own = v->own ? v->own : v->state;
+
+	if (!*own)
+		return "all of it: this node has no copy yet";
+	if (!strcmp(own, "NEEDS_SEED") || !strcmp(own, "SEEDING"))
 		return "all that the copy here does not have yet";
 	if (adm_account_is(v, "FORKED"))
 		return "the partner's branch";
@@ -250,7 +269,8 @@ const char *adm_pair_missing(struct arena *a, const struct adm_account *v,
 		return arena_printf(a, "unknown: in quarantine%s%s",
 				    *v->parked_why ? ", " : "",
 				    v->parked_why);
-	if (adm_account_is(v, "SYNC"))
+	/* Held by the partner: its own count, if it could be asked. */
+	if (!v->records && (v->at_partner || adm_account_is(v, "SYNC")))
 		return NULL;
 	if (v->records)
 		return arena_printf(a, "%llu changes",
@@ -281,6 +301,10 @@ int adm_cmd_pair_ready(struct adm_cli *c, int argc, char **argv)
 			c->arena, &a.v[i], a.topology.index,
 			adm_time(c->arena, node.heard));
 
+		/* A copy that looks whole, and nobody to compare it with. */
+		if (!what && a.away && a.v[i].holder != (int)a.topology.index)
+			what = arena_printf(c->arena, "unknown since %s",
+					    adm_time(c->arena, node.heard));
 		if (!what)
 			continue;
 		if (!p)

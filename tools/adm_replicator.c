@@ -220,7 +220,9 @@ int adm_cmd_replicator_dsync_status(struct adm_cli *c, int argc, char **argv)
 
 struct told {
 	struct adm_cli *cli;
-	size_t n;
+	const char **ok;		/* names; one may come from both */
+	size_t n, cap;
+	bool partner;
 	int worst;
 };
 
@@ -229,32 +231,76 @@ static void on_told(void *arg, const char *const *cells, size_t n)
 {
 	struct told *t = arg;
 
-	if (n < 2 || strcmp(cells[1], "ok") == 0)
-		t->n++;
-	else
-		t->worst = adm_error(t->cli, EX_TEMPFAIL, "%s: %s", cells[0],
+	if (n < 2)
+		return;
+	if (strcmp(cells[1], "ok") != 0) {
+		t->worst = adm_error(t->cli, EX_TEMPFAIL, "%s: %s%s", cells[0],
+				     t->partner ? "at the partner: " : "",
 				     cells[1]);
+		return;
+	}
+	GROW(t->ok, t->n, t->cap);
+	t->ok[t->n++] = arena_strdup(t->cli->arena, cells[0]);
 }
 
-/* The command for each mask at each store process. */
+/* How many accounts that was. */
+static size_t told_names(struct told *t)
+{
+	size_t n = 0;
+
+	if (t->n)
+		qsort(t->ok, t->n, sizeof(*t->ok), by_text);
+	for (size_t i = 0; i < t->n; i++)
+		n += i == 0 || strcmp(t->ok[i - 1], t->ok[i]) != 0;
+	free(t->ok);
+	return n;
+}
+
+/* The command for each mask at each store process of both nodes: an account
+ * may be in quarantine on either.  What cannot reach the partner is said, and
+ * done here. */
 static int tell_all(struct told *t, const char *name, const struct adm_users *u,
 		    const struct ipc_field *fields, size_t n_fields)
 {
-	struct adm_topology top;
+	struct adm_topology here, there;
 	struct adm_ops ops = {.row = on_told, .arg = t};
-	int r = adm_topology(t->cli, 0, &top);
+	int r = adm_topology(t->cli, 0, &here), there_r = 0;
 
-	for (size_t m = 0; r == 0 && m < u->n; m++)
-		for (unsigned s = 0; r == 0 && s < top.stores; s++) {
-			struct adm_request q = {
-				.role = ROLE_STORE, .index = s, .name = name,
-				.args = &u->masks[m], .n_args = 1,
-				.fields = fields, .n_fields = n_fields,
-			};
+	if (r == 0)
+		there_r = adm_partner(t->cli, 0, &here, &there);
+	for (size_t m = 0; r == 0 && m < u->n; m++) {
+		struct adm_request q = {
+			.name = name, .args = &u->masks[m], .n_args = 1,
+			.fields = fields, .n_fields = n_fields,
+		};
 
-			r = adm_call(t->cli, &q, &ops);
-		}
+		t->partner = false;
+		r = adm_each_store(t->cli, &here, &q, &ops);
+		t->partner = true;
+		q.flags = CALL_PARTNER;
+		if (r == 0 && there_r == 0)
+			r = adm_each_store(t->cli, &there, &q, &ops);
+	}
+	if (r == 0 && there_r == EX_TEMPFAIL)
+		r = adm_error(t->cli, EX_TEMPFAIL, "the partner cannot be "
+			      "asked now: only this node's copies were "
+			      "reached; `%s pair status' shows the link",
+			      t->cli->program);
 	return r ? r : t->worst;
+}
+
+/* A name that is spelt out is meant; a mask may match nothing. */
+static int nobody(const struct adm_cli *c, const struct adm_users *u)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (!strpbrk(u->masks[i], "*?"))
+			return adm_error(c, EX_NOUSER, "User not found: %s is "
+					 "not an account of this pair (`%s "
+					 "replicator status '*'' lists them; "
+					 "an account is made by its first "
+					 "login or mail)", u->masks[i],
+					 c->program);
+	return EX_OK;
 }
 
 int adm_cmd_replicator_replicate(struct adm_cli *c, int argc, char **argv)
@@ -292,8 +338,11 @@ int adm_cmd_replicator_replicate(struct adm_cli *c, int argc, char **argv)
 		if (full)
 			fields[n++] = (struct ipc_field){"full", "yes"};
 		r = tell_all(&t, "replicate", &u, fields, n);
-		if (r == 0 || t.n)
-			fprintf(c->out, "%zu users updated\n", t.n);
+		n = told_names(&t);
+		if (r == 0 || n)
+			fprintf(c->out, "%zu users updated\n", n);
+		if (r == 0 && n == 0)
+			r = nobody(c, &u);
 	}
 	adm_users_fini(&u);
 	return r;
@@ -315,6 +364,8 @@ static int one_mask(struct adm_cli *c, int argc, char **argv, const char *name,
 		return adm_usage(c);
 	adm_users_add(&u, argv[optind]);
 	r = tell_all(t, name, &u, NULL, 0);
+	if (told_names(t) == 0 && r == 0)
+		r = nobody(c, &u);
 	adm_users_fini(&u);
 	return r;
 }
@@ -329,10 +380,6 @@ int adm_cmd_replicator_add(struct adm_cli *c, int argc, char **argv)
 int adm_cmd_replicator_remove(struct adm_cli *c, int argc, char **argv)
 {
 	struct told t = {.cli = c};
-	int r = one_mask(c, argc, argv, "remove", &t);
 
-	if (r == 0 && t.n == 0 && !c->helped)
-		return adm_error(c, EX_USAGE, "User not found: no account of "
-				 "this name is known here");
-	return r;
+	return one_mask(c, argc, argv, "remove", &t);
 }

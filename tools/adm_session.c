@@ -15,7 +15,9 @@ struct wanted {
 
 struct session_row {
 	const char *user, *service, *pid, *ip;
-	bool partner;			/* served by the partner */
+	bool there;			/* its client is connected at the
+					 * partner */
+	bool partner;			/* served by the other node than that */
 	unsigned store;
 };
 
@@ -25,6 +27,9 @@ struct sessions {
 	struct session_row *v;
 	size_t n, cap;
 	unsigned store;
+	bool there;
+	bool away;			/* there is a partner, not to be asked */
+	struct adm_topology node[2];	/* this one, the partner */
 };
 
 /* "MASK", "IP/BITS", "MASK IP", "MASK|IP". */
@@ -69,7 +74,7 @@ static void on_session(void *arg, const char *const *cells, size_t n)
 		.pid = arena_strdup(a, cells[2]),
 		.ip = arena_strdup(a, cells[3]),
 		.partner = n > 4 && strcmp(cells[4], "partner") == 0,
-		.store = s->store,
+		.store = s->store, .there = s->there,
 	};
 }
 
@@ -85,18 +90,34 @@ static int order(const void *x, const void *y)
 	return r ? r : strcmp(a->ip, b->ip);
 }
 
-static int read_sessions(struct sessions *s)
+static int read_node(struct sessions *s, const struct adm_topology *t,
+		     unsigned flags)
 {
-	struct adm_topology t;
 	struct adm_ops ops = {.row = on_session, .arg = s};
-	int r = adm_topology(s->cli, 0, &t);
+	int r = 0;
 
-	for (s->store = 0; r == 0 && s->store < t.stores; s->store++) {
+	for (s->store = 0; r == 0 && s->store < t->stores; s->store++) {
 		struct adm_request q = {.role = ROLE_STORE, .index = s->store,
-					.name = "who"};
+					.name = "who", .flags = flags};
 
 		r = adm_call(s->cli, &q, &ops);
 	}
+	return r;
+}
+
+/* Those whose client is connected here; both: and those of the partner. */
+static int read_sessions(struct sessions *s, bool both)
+{
+	int r = adm_topology(s->cli, 0, &s->node[0]), more = EX_UNAVAILABLE;
+
+	if (r == 0)
+		r = read_node(s, &s->node[0], 0);
+	if (r == 0 && both)
+		more = adm_partner(s->cli, 0, &s->node[0], &s->node[1]);
+	s->there = true;
+	if (more == 0)
+		more = read_node(s, &s->node[1], CALL_PARTNER | CALL_QUIET);
+	s->away = more != 0 && more != EX_UNAVAILABLE;
 	if (s->n)
 		qsort(s->v, s->n, sizeof(*s->v), order);
 	return r;
@@ -181,7 +202,7 @@ int adm_cmd_who(struct adm_cli *c, int argc, char **argv)
 	}
 	r = parse_wanted(c, &w, argc - optind, argv + optind);
 	if (r == 0)
-		r = read_sessions(&s);
+		r = read_sessions(&s, false);
 	p = r ? NULL : single ? adm_print(c, "table", single_columns, 4, 1)
 			      : adm_print(c, "table", who_columns, 5, 1);
 	for (size_t i = 0; r == 0 && i < s.n;) {
@@ -225,56 +246,48 @@ static void on_kicked(void *arg, const char *const *cells, size_t n)
 }
 
 /* Every user and address found; a mask of the node compares whole addresses
- * only, so each is named. */
+ * only, so each is named.  A session is ended by the node that serves it. */
 static int kick_all(const struct sessions *s, struct kicked *k)
 {
 	struct adm_ops ops = {.row = on_kicked, .arg = k};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < s->n; i++) {
-		const struct session_row *v = &s->v[i];
-		const char *args[] = {v->user, v->ip};
-		struct adm_request q = {.role = ROLE_STORE, .index = v->store,
-					.name = "kick", .args = args,
-					.n_args = 2};
-
-		if (i && !strcmp(v[-1].user, v->user) &&
-		    !strcmp(v[-1].ip, v->ip) && v[-1].store == v->store)
-			continue;
-		r = adm_call(s->cli, &q, &ops);
-	}
-	return r;
-}
-
-/* A session that is served by the partner can be ended there only. */
-static int kick_rest(const struct sessions *s, const struct kicked *k)
-{
-	int r = 0;
+	int worst = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		bool done = false;
+		const struct session_row *v = &s->v[i];
+		const char *args[] = {v->user, v->ip};
+		bool there = v->there != v->partner;
+		struct adm_request q = {
+			.role = ROLE_STORE, .index = v->store, .name = "kick",
+			.args = args, .n_args = 2,
+			.flags = there ? CALL_PARTNER : 0};
+		int r;
 
-		for (size_t j = 0; j < k->n; j++)
-			done |= strcmp(k->v[j], s->v[i].user) == 0;
-		if (s->v[i].partner && !done &&
-		    (i == 0 || strcmp(s->v[i - 1].user, s->v[i].user)))
-			r = adm_error(s->cli, EX_TEMPFAIL, "%s is served by "
-				      "the partner: type the same command "
-				      "there", s->v[i].user);
+		if (i && !strcmp(v[-1].user, v->user) &&
+		    !strcmp(v[-1].ip, v->ip) && v[-1].store == v->store &&
+		    v[-1].there == v->there && v[-1].partner == v->partner)
+			continue;
+		/* The nodes need not have the same number of processes. */
+		r = v->partner ? adm_each_store(s->cli, &s->node[there], &q,
+						&ops)
+			       : adm_call(s->cli, &q, &ops);
+		worst = r ? r : worst;
 	}
-	return r;
+	return worst;
 }
 
 static int kick(struct adm_cli *c, struct sessions *s, struct kicked *k)
 {
 	struct print *p;
-	int r = read_sessions(s);
+	int r = read_sessions(s, true);
 
-	if (r == 0)
-		r = kick_all(s, k);
 	if (r)
 		return r;
-	r = kick_rest(s, k);
+	r = kick_all(s, k);
+	if (s->away)
+		r = adm_error(c, EX_TEMPFAIL, "the partner cannot be asked "
+			      "now: sessions that it serves go on; type the "
+			      "same command there, or again when `%s pair "
+			      "status' shows the link up", c->program);
 	if (!k->n && r == 0) {
 		fputs("no users kicked\n", c->out);
 		return EX_NOTFOUND;

@@ -505,10 +505,10 @@ static void front_stop(struct role *r, unsigned flags)
 	loop_defer(r->loop, say_stopped, r);
 }
 
-static void front_admin(struct role *r, int fd, unsigned flags)
+static void front_admin(struct role *r, int fd, const struct ipc_head *h)
 {
 	(void)r;
-	(void)flags;
+	(void)h;
 	close(fd);
 }
 

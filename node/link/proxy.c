@@ -9,9 +9,15 @@
  *
  * OPEN's `extra` is the LOGIN_ASK head as it is.  Each direction has a window
  * of LINK_CREDIT bytes: without credit nothing is read from that side.
+ *
+ * An admin connection (docs/admin-protocol.md) goes the same way: service
+ * "doveadm", `extra` its 16-byte head, name "status" if only the status may be
+ * asked.  There is no asking before: CREDIT comes at once, errors come as
+ * answers.
  */
 
 #include "node/link/sync_role.h"
+#include "node/adm.h"
 #include "node/base/arena.h"
 #include "node/base/buf.h"
 #include "node/base/cleanup.h"
@@ -32,7 +38,10 @@ struct proxy {
 	uint64_t id;			/* of the stream; lowest bit: opener */
 	struct id128 account;
 	bool near;			/* the client is at this node */
-	struct sync_peer *peer;		/* front (near) or store (far) */
+	struct sync_peer *peer;		/* front (near) or store (far); NULL:
+					 * gone, or an administrator's */
+	bool admin;
+	int admin_fd;			/* near, until the bytes flow; or -1 */
 	uint64_t request;		/* stream of LOGIN_* on that channel */
 	bool served;			/* SERVE was said */
 	struct stream *stream;		/* NULL until the bytes flow */
@@ -75,6 +84,7 @@ static struct proxy *proxy_new(struct sync_node *sn, uint64_t id, bool near)
 	p->id = id;
 	p->near = near;
 	p->line_end = true;
+	p->admin_fd = -1;
 	list_append(&sn->proxies, &p->node);
 	return p;
 }
@@ -94,6 +104,8 @@ static void proxy_free(struct proxy *p)
 	list_remove(&p->node);
 	if (p->stream)
 		stream_finish(p->stream);
+	if (p->admin_fd >= 0)
+		close(p->admin_fd);
 	free(p);
 }
 
@@ -279,10 +291,105 @@ static void near_credit(struct proxy *p)
 {
 	struct ipc_head h = {.value = (uint64_t)getpid()};
 
-	if (!p->served) {
+	if (p->admin && p->admin_fd >= 0) {
+		attach(p, p->admin_fd);
+		p->admin_fd = -1;
+		p->served = true;
+		send_credit(p, LINK_CREDIT);
+	} else if (!p->served) {
 		p->served = true;
 		say(p, IPC_LOGIN_SERVE, &h, SLICE_NONE, -1);
 	}
+}
+
+/* ---- administrators ------------------------------------------------------------- */
+
+#define ADMIN_SERVICE "doveadm"
+
+/* Answers whatever is asked on this connection; arg is why. */
+static void refuse_request(void *arg, struct adm *q, const struct ipc_head *h)
+{
+	(void)h;
+	adm_end(q, ADM_TEMPFAIL, "%s", (const char *)arg);
+}
+
+static void refuse_admin(struct sync_node *sn, int fd, const char *why)
+{
+	adm_new(sn->role, fd, refuse_request, (void *)(uintptr_t)why);
+}
+
+void proxy_admin(struct sync_node *sn, int fd, const struct admin_head *to,
+		 unsigned flags)
+{
+	uint8_t head[ADMIN_HEAD_SIZE];
+	struct admin_head there = *to;
+	struct link_msg m = {0};
+	struct proxy *p;
+
+	if (!sn->link) {
+		refuse_admin(sn, fd, "this node has no partner");
+		return;
+	}
+	there.partner = false;
+	admin_head_put(&there, head);
+	p = proxy_new(sn, ++sn->last_stream << 1 | sn->role->identity.index,
+		      true);
+	p->admin = true;
+	m.stream.name = slice_str(flags & ADMIN_REPLICATOR ? "status" : "all");
+	m.stream.service = SLICE_LIT(ADMIN_SERVICE);
+	m.stream.extra = slice_of(head, sizeof(head));
+	if (send_msg(p, LINK_STREAM_OPEN, &m)) {
+		p->admin_fd = fd;
+		return;
+	}
+	proxy_free(p);
+	refuse_admin(sn, fd, "the partner cannot be asked: the link to it is "
+		     "down");
+}
+
+/* To the role that the head names; this end of the pair is its connection. */
+static void admin_dispatch(struct sync_node *sn, const struct admin_head *to,
+			   int fd, unsigned flags)
+{
+	struct ipc_head h = {.flags = flags};
+	unsigned n = sn->role->n_store;
+	unsigned i = to->index == ADMIN_BY_KEY ? (unsigned)(to->key % n)
+					       : to->index;
+
+	if (to->role == ROLE_SYNC)
+		sync_admin(sn, fd, flags);
+	else if (to->role != ROLE_STORE || i >= n)
+		refuse_admin(sn, fd, "the partner does not answer this for "
+			     "others: type the command there");
+	else if (!sn->stores[i].ipc ||
+		 ipc_say(sn->stores[i].ipc, IPC_ADMIN, 0, &h, SLICE_NONE,
+			 fd) < 0)
+		refuse_admin(sn, fd, "the store process of the partner is "
+			     "being restarted; try again");
+}
+
+static void on_open_admin(struct sync_node *sn, const struct link_msg *m)
+{
+	struct proxy *p = proxy_new(sn, m->id, false);
+	struct admin_head to;
+	unsigned flags = ADMIN_FROM_PARTNER;
+	int fd[2];
+
+	p->admin = true;
+	if (m->stream.extra.n != ADMIN_HEAD_SIZE ||
+	    admin_head_get(m->stream.extra.p, &to) < 0 || to.partner ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		       fd) < 0) {
+		send_close(p, E_TEMP, "no such admin connection");
+		proxy_free(p);
+		return;
+	}
+	if (!slice_is(m->stream.name, "all"))
+		flags |= ADMIN_REPLICATOR;
+	attach(p, fd[0]);
+	p->served = true;
+	send_credit(p, LINK_CREDIT);
+	admin_dispatch(sn, &to, fd[1], flags);
 }
 
 /* ---- the far end -------------------------------------------------------------------- */
@@ -385,7 +492,11 @@ static void on_far_close(struct proxy *p, const struct link_msg *m)
 {
 	char text[LINK_TEXT_MAX + 1];
 
-	if (p->near && !p->served) {
+	if (p->admin && p->admin_fd >= 0) {
+		refuse_admin(p->sn, p->admin_fd, "the partner refuses the "
+			     "question; its log says more");
+		p->admin_fd = -1;
+	} else if (p->near && !p->served) {
 		snprintf(text, sizeof(text), "%.*s", (int)m->text.text.n,
 			 (const char *)m->text.text.p);
 		refuse_front(p, m->text.code ? m->text.code : E_TEMP, text);
@@ -402,7 +513,9 @@ void proxy_from_link(struct sync_node *sn, const struct link_msg *m)
 	struct proxy *p = find(sn, m->id);
 
 	if (m->type == LINK_STREAM_OPEN) {
-		if (!p)
+		if (!p && slice_is(m->stream.service, ADMIN_SERVICE))
+			on_open_admin(sn, m);
+		else if (!p)
 			on_open(sn, m);
 		return;
 	}
@@ -456,11 +569,15 @@ void proxy_link_lost(struct sync_node *sn)
 		struct proxy *p = CONTAINER_OF(sn->proxies.next, struct proxy,
 					       node);
 
-		if (p->near && p->stream && p->line_end) {
+		if (p->near && p->stream && p->line_end && !p->admin) {
 			buf_put(stream_out(p->stream), bye, sizeof(bye) - 1);
 			stream_flush(p->stream);
 		}
-		if (p->near && !p->served)
+		if (p->admin && p->admin_fd >= 0) {
+			refuse_admin(sn, p->admin_fd, "the link to the partner "
+				     "broke");
+			p->admin_fd = -1;
+		} else if (p->near && !p->served)
 			refuse_front(p, E_TEMP, "the link to the partner broke");
 		else if (p->near)
 			say(p, IPC_LOGIN_ENDED, NULL, SLICE_NONE, -1);

@@ -1,4 +1,5 @@
-/* Admin requests in the sync process: the node level of `pair status`. */
+/* Admin requests in the sync process: the node level of `pair status`, and what
+ * an administrator at the partner must know of this node to ask it. */
 
 #include "node/link/sync_role.h"
 #include "node/base/arena.h"
@@ -57,17 +58,42 @@ static void cmd_status(struct sync_node *sn, struct adm *q)
 	adm_end(q, ADM_OK, "%s", "");
 }
 
+/* As the supervisor's, of what concerns the pair. */
+static void cmd_topology(struct sync_node *sn, struct adm *q)
+{
+	const struct node_identity *id = &sn->role->identity;
+	struct arena *a = adm_arena(q);
+	char hex[33];
+
+	hex_of(id->pair_id.b, 16, hex);
+	adm_pair(q, "stores", num(a, sn->role->n_store));
+	adm_pair(q, "pair_id", id->has ? hex : "");
+	adm_pair(q, "index", num(a, id->index));
+	adm_pair(q, "member", yes(id->member));
+	adm_pair(q, "version", DUET_VERSION);
+	adm_end(q, ADM_OK, "%s", "");
+}
+
+static void run_status(void *arg, struct adm *q, const struct ipc_head *h)
+{
+	if (strcmp(h->name, "topology") == 0)
+		cmd_topology(arg, q);
+	else
+		adm_end(q, ADM_NOPERM, "this socket gives the replicator's "
+			"status only");
+}
+
 static void run(void *arg, struct adm *q, const struct ipc_head *h)
 {
-	struct sync_node *sn = arg;
-
 	if (strcmp(h->name, "status") == 0)
-		cmd_status(sn, q);
+		cmd_status(arg, q);
+	else if (strcmp(h->name, "topology") == 0)
+		cmd_topology(arg, q);
 	else
 		adm_end(q, ADM_USAGE, "sync knows no command '%s'", h->name);
 }
 
-void sync_admin(struct sync_node *sn, int fd)
+void sync_admin(struct sync_node *sn, int fd, unsigned flags)
 {
-	adm_new(sn->role, fd, run, sn);
+	adm_new(sn->role, fd, flags & ADMIN_REPLICATOR ? run_status : run, sn);
 }

@@ -407,10 +407,16 @@ static void sync_stop(struct role *r, unsigned flags)
 	role_stopped(r);
 }
 
-static void sync_on_admin(struct role *r, int fd, unsigned flags)
+static void sync_on_admin(struct role *r, int fd, const struct ipc_head *h)
 {
-	(void)flags;
-	sync_admin(r->impl, fd);
+	struct admin_head to;
+
+	if (h->data.n != ADMIN_HEAD_SIZE || admin_head_get(h->data.p, &to) < 0)
+		close(fd);
+	else if (to.partner)
+		proxy_admin(r->impl, fd, &to, h->flags);
+	else
+		sync_admin(r->impl, fd, h->flags);
 }
 
 static void sync_message(struct role *r, struct ipc_msg *m,

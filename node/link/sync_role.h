@@ -8,7 +8,7 @@
  *   sync_role.c   life, channels, ticks, identity, status
  *   link_conn.c   one connection: TLS 1.3, SCRAM, messages
  *   link_dial.c   to the partner
- *   proxy.c       client sessions carried over the link
+ *   proxy.c       client sessions and admin requests carried over the link
  */
 
 #include "node/adm.h"
@@ -101,10 +101,14 @@ void proxy_from_store(struct sync_peer *p, struct ipc_msg *m,
 		      const struct ipc_head *h);
 /* STREAM_* of the partner. */
 void proxy_from_link(struct sync_node *sn, const struct link_msg *m);
+/* An administrator here asks a role of the partner.  Takes fd; a partner that
+ * cannot be asked is the answer. */
+void proxy_admin(struct sync_node *sn, int fd, const struct admin_head *to,
+		 unsigned flags);
 void proxy_peer_gone(struct sync_peer *p);
 void proxy_link_lost(struct sync_node *sn);
 
 /* ---- sync_admin.c ---- */
-void sync_admin(struct sync_node *sn, int fd);
+void sync_admin(struct sync_node *sn, int fd, unsigned flags);
 
 #endif

@@ -266,6 +266,23 @@ static void run(void *arg, struct adm *q, const struct ipc_head *h)
 		adm_end(q, ADM_USAGE, "store knows no command '%s'", h->name);
 }
 
+/* An administrator at the partner acts on the accounts that this node holds;
+ * what decides about the node itself is typed where it is. */
+static void run_partner(void *arg, struct adm *q, const struct ipc_head *h)
+{
+	static const char *const here_only[] = {"takeover", "journal",
+						"switchover"};
+
+	for (size_t i = 0; i < ARRAY_LEN(here_only); i++) {
+		if (strcmp(h->name, here_only[i]) != 0)
+			continue;
+		adm_end(q, ADM_NOPERM, "%s is typed on the node that it "
+			"concerns", h->name);
+		return;
+	}
+	run(arg, q, h);
+}
+
 /* replicator-doveadm may ask for the rows of the status only. */
 static void run_status(void *arg, struct adm *q, const struct ipc_head *h)
 {
@@ -278,6 +295,6 @@ static void run_status(void *arg, struct adm *q, const struct ipc_head *h)
 
 void store_admin(struct store_node *n, int fd, unsigned flags)
 {
-	adm_new(n->role, fd,
-		flags & ADMIN_REPLICATOR ? run_status : run, n);
+	adm_new(n->role, fd, flags & ADMIN_REPLICATOR ? run_status :
+			     flags & ADMIN_FROM_PARTNER ? run_partner : run, n);
 }

@@ -359,9 +359,9 @@ static void on_written(void *arg, struct write *w, int result, bool unknown,
 		struct copy c = {.account = t->account, .text = "?"};
 
 		t->failed |= bad != NULL;
-		step_row(t, "read here", bad ? bad : "ok");
+		step_row(t, "read back", bad ? bad : "ok");
 		engine_status(t->n->engine, on_copy, &c);
-		step_row(t, "copy at the partner", c.text);
+		step_row(t, "second copy", c.text);
 	}
 	if (t->step == 4) {
 		selftest_end(t, t->failed ? ADM_TEMPFAIL : ADM_OK,
@@ -433,8 +433,8 @@ static void on_asked(void *arg, enum engine_verdict v, struct account *a,
 					  on_selftest_begin, t);
 	} else if (v == ENGINE_PROXY) {
 		step_row(t, "holder", "the partner");
-		selftest_end(t, ADM_TEMPFAIL, "the partner holds this account: "
-			     "type the same command there");
+		selftest_end(t, ADM_TEMPFAIL, "the account moves to the partner "
+			     "just now; try again");
 	} else {
 		selftest_end(t, ADM_TEMPFAIL, err->op);
 	}

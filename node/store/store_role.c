@@ -299,6 +299,12 @@ static void from_front(struct store_peer *p, struct ipc_msg *m,
 	int fd = m->fd;
 
 	switch (m->type) {
+	case IPC_ADMIN:
+		if (p->kind != ROLE_SYNC)
+			break;
+		m->fd = -1;
+		store_admin(n, fd, h->flags | ADMIN_FROM_PARTNER);
+		break;
 	case IPC_LOGIN_ASK:
 		arrive_ask(p, m->stream, h);
 		break;
@@ -624,9 +630,9 @@ static int store_go(struct role *r, struct err *e)
 	return 0;
 }
 
-static void store_on_admin(struct role *r, int fd, unsigned flags)
+static void store_on_admin(struct role *r, int fd, const struct ipc_head *h)
 {
-	store_admin(r->impl, fd, flags);
+	store_admin(r->impl, fd, h->flags);
 }
 
 const struct role_ops *store_role(void)

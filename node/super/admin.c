@@ -196,6 +196,10 @@ static void dispatch(struct admin *a)
 	}
 	loop_io_free(TAKE(a->io));
 	loop_timer_free(TAKE(a->timer));
+	if (head.partner) {
+		head.role = ROLE_SYNC;
+		head.index = 0;
+	}
 	if (head.role == ROLE_SUPER) {
 		a->ipc = ipc_new(s->loop, a->fd, &admin_ops, a);
 		a->fd = -1;

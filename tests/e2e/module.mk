@@ -5,3 +5,4 @@ e2e_TESTS += tests/e2e/25-operations.py
 e2e_TESTS += tests/e2e/30-pair.py
 e2e_TESTS += tests/e2e/40-kill.py
 e2e_TESTS += tests/e2e/50-duetadm.py
+e2e_TESTS += tests/e2e/51-duetadm-pair.py

@@ -161,6 +161,63 @@ static void ready_says_what_only_the_partner_has(void)
 	arena_free(a);
 }
 
+static void the_holders_row_counts_on_both_nodes(void)
+{
+	struct arena *a = arena_new(1024);
+	struct adm_account holder = account(a, "LONE", "1", "9");
+	struct adm_account copy = account(a, "SYNC", "1", "0"), v;
+
+	/* Seen from node 0 the partner holds it, from node 1 it is here. */
+	copy.last_equal = 9000000;
+	holder.at_partner = true;
+	v = copy;
+	adm_account_join(a, &v, &holder, 0);
+	CU_EQ_STR(v.state, "LONE");
+	CU_EQ_STR(v.own, "SYNC");
+	CU_EQ_U64(v.records, 9);
+	CU_EQ_U64(v.last_equal, 9000000);
+	CU_CLAIM(v.at_partner, "it is asked there");
+	CU_EQ_STR(adm_pair_missing(a, &v, 0, "T"), "9 changes");
+	holder.at_partner = false;
+	v = holder;
+	adm_account_join(a, &v, &copy, 1);
+	CU_EQ_STR(v.state, "LONE");
+	CU_EQ_U64(v.records, 9);
+	CU_CLAIM(!v.at_partner, "it is asked here");
+	CU_EQ_STR(adm_pair_missing(a, &v, 1, "T"), NULL);
+	arena_free(a);
+}
+
+static void trouble_of_either_copy_is_shown(void)
+{
+	struct arena *a = arena_new(1024);
+	struct adm_account holder = account(a, "LONE", "0", "9");
+	struct adm_account copy = account(a, "PARKED", "0", "0"), v = holder;
+
+	copy.parked_why = "its log is damaged";
+	copy.mismatch = true;
+	adm_account_join(a, &v, &copy, 0);
+	CU_EQ_STR(v.state, "PARKED");
+	CU_EQ_STR(v.parked_why, "at the partner: its log is damaged");
+	CU_CLAIM(v.mismatch, "a failed comparison");
+	CU_EQ_STR(adm_pair_missing(a, &v, 0, "T"), NULL);
+	/* A copy that is made there is no loss here; made here it is. */
+	copy = account(a, "SEEDING", "0", "0");
+	v = holder;
+	adm_account_join(a, &v, &copy, 0);
+	CU_EQ_STR(v.state, "SEEDING");
+	CU_EQ_STR(adm_pair_missing(a, &v, 0, "T"), NULL);
+	v = copy;
+	adm_account_join(a, &v, &holder, 1);
+	CU_EQ_STR(v.state, "SEEDING");
+	CU_CLAIM(adm_pair_missing(a, &v, 1, "T") != NULL, "no whole copy");
+	/* Known to the partner alone. */
+	v = holder;
+	v.own = "";
+	CU_CLAIM(adm_pair_missing(a, &v, 1, "T") != NULL, "no copy");
+	arena_free(a);
+}
+
 static void node_rows_are_read_by_name(void)
 {
 	struct arena *a = arena_new(256);
@@ -184,4 +241,6 @@ CU_TESTS(CU_CASE(rows_are_read_by_place), CU_CASE(short_rows_are_refused),
 	 CU_CASE(resync_is_due_by_age_and_state),
 	 CU_CASE(exit_codes_are_those_of_the_manual), CU_CASE(sums_add_up),
 	 CU_CASE(ready_says_what_only_the_partner_has),
+	 CU_CASE(the_holders_row_counts_on_both_nodes),
+	 CU_CASE(trouble_of_either_copy_is_shown),
 	 CU_CASE(node_rows_are_read_by_name))
