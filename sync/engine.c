@@ -350,6 +350,24 @@ static void resigned(struct engine *e, const struct link_resign *r)
 	}
 }
 
+/* The answer to a question that this process cannot answer any more; it may
+ * have had no such account open when it said RESIGN. */
+static void resign_one(struct engine *e, struct id128 id)
+{
+	struct eacct *ea = engine_known(e, id);
+	struct link_resigned item = {.account = id};
+	struct link_msg m = {.type = LINK_RESIGN};
+
+	item.end.seq = UINT64_MAX;
+	if (ea && ea->a)
+		item.end = account_durable(ea->a);
+	m.resign.nonce = e->nonce;
+	m.resign.cause = 1;
+	m.resign.items = &item;
+	m.resign.n_items = 1;
+	engine_send(e, &m);
+}
+
 void engine_message(struct engine *e, const struct link_msg *m)
 {
 	struct engine_link l;
@@ -389,8 +407,11 @@ void engine_message(struct engine *e, const struct link_msg *m)
 	default:
 		break;
 	}
-	if (e->failed)
+	if (e->failed) {
+		if (m->type == LINK_POSITION_REQ)
+			resign_one(e, m->account);
 		return;
+	}
 	e->heard = true;
 	engine_account_message(e, m);
 }

@@ -243,6 +243,16 @@ void engine_accept_again(struct eacct *ea)
 		nack(ea, false);
 }
 
+/* The partner need not wait for this node's Position: none will come. */
+static void refuse(struct engine *e, struct id128 id, const char *text)
+{
+	struct link_msg m = {.type = LINK_PARK, .account = id};
+
+	m.text.code = E_NOTFOUND;
+	m.text.text = slice_sub(slice_str(text), 0, LINK_TEXT_MAX);
+	engine_send(e, &m);
+}
+
 /* PositionReq for an account that is not known or not open here. */
 static bool opened(struct engine *e, struct eacct **ea, const struct link_msg *m)
 {
@@ -255,17 +265,20 @@ static bool opened(struct engine *e, struct eacct **ea, const struct link_msg *m
 		if (engine_open(*ea, NULL, false, &err) == 0)
 			return true;
 		engine_event(e, *ea, "account_not_opened", err.op);
+		refuse(e, m->account, err.op);
 		return false;
 	}
-	if (m->type != LINK_POSITION_REQ || !m->position.name.n)
+	if (m->type != LINK_POSITION_REQ)
 		return false;
 	name = xstrndup(m->position.name.p, m->position.name.n);
-	if (strlen(name) == m->position.name.n &&
+	if (e->out.locate && name[0] &&
+	    strlen(name) == m->position.name.n &&
 	    id128_eq(account_id_of(slice_of(e->pair_id, 16),
-				   m->position.name), m->account) &&
-	    e->out.locate)
+				   m->position.name), m->account))
 		/* The request is repeated; by then it may be known. */
 		e->out.locate(e->out.arg, m->account, name);
+	else
+		refuse(e, m->account, "unknown account");
 	free(name);
 	return false;
 }
@@ -273,7 +286,6 @@ static bool opened(struct engine *e, struct eacct **ea, const struct link_msg *m
 void engine_located(struct engine *e, struct id128 id, const char *name,
 		    const char *root, const struct err *why)
 {
-	struct link_msg m = {.type = LINK_PARK, .account = id};
 	struct eacct *ea = NULL;
 	struct err err = ERR_NONE;
 	const char *text = why && why->op[0] ? why->op :
@@ -285,9 +297,7 @@ void engine_located(struct engine *e, struct id128 id, const char *name,
 		text = err.op;
 		engine_event(e, ea, "account_not_opened", text);
 	}
-	m.text.code = E_NOTFOUND;
-	m.text.text = slice_sub(slice_str(text), 0, LINK_TEXT_MAX);
-	engine_send(e, &m);
+	refuse(e, id, text);
 }
 
 /* Is what the partner has at this seq what this log has?  Numbers alone say
@@ -358,6 +368,7 @@ static void other(struct eacct *ea, const struct link_msg *m)
 		break;
 	case LINK_PARK:
 		ev.kind = EV_PARKED_THERE;
+		ev.result = m->text.code;
 		break;
 	case LINK_PRESSURE:
 		ev.kind = EV_PRESSURE;

@@ -151,6 +151,18 @@ uint64_t peer_sendable(const struct peer *p, const struct peer_facts *f)
 	       f->end.seq;
 }
 
+/*
+ * Nobody else can write the account, and no late record of it can arrive
+ * (replication.md, Generation and gate).  A partner that is connected and only
+ * slow to answer is neither: it may be the holder by now.  One that cannot
+ * answer says so: RESIGN for its process, PARK for the account.
+ */
+bool peer_alone(const struct peer *p, const struct peer_env *env)
+{
+	return !env->link || p->resigned_there ||
+	       (p->unanswered && p->parked_there);
+}
+
 bool peer_may_append(const struct peer *p, const struct peer_env *env,
 		     const struct peer_facts *f)
 {
@@ -169,7 +181,7 @@ bool peer_may_append(const struct peer *p, const struct peer_env *env,
 	if (p->state != PEER_LONE && p->state != PEER_FORKED)
 		return false;
 	return p->gate == GATE_CLOSED &&
-	       (!env->link || p->resigned_there || p->unanswered);
+	       peer_alone(p, env);
 }
 
 static enum peer_verdict verdict_holder(const struct peer *p,
@@ -191,7 +203,7 @@ static enum peer_verdict verdict_holder(const struct peer *p,
 	    (!p->lone_marked && p->lone_limit > f->published.seq))
 		return VERDICT_WAIT;
 	return p->gate == GATE_CLOSED &&
-	       (!env->link || p->resigned_there || p->unanswered) ?
+	       peer_alone(p, env) ?
 	       VERDICT_SERVE : VERDICT_WAIT;
 }
 
@@ -374,7 +386,120 @@ static void forgotten(struct step *s)
 		step_move(s, PEER_IDLE);
 }
 
-static void dispatch(struct step *s)
+static void resigned(struct step *s)
+{
+	struct peer *p = s->p;
+
+	/* Said again at every question: its time counts from the first. */
+	if (!p->resigned_there || s->ev->seq < p->resigned_seq)
+		p->resigned_seq = s->ev->seq;
+	if (!p->resigned_there)
+		p->resigned_tick = s->env->tick;
+	p->resigned_there = true;
+	if (p->gate == GATE_ASKING)
+		gate_give_up(s);
+	hold_leave_sync(s, LONE_SLOW, false);
+}
+
+static void parked_there(struct step *s)
+{
+	struct peer *p = s->p;
+
+	p->parked_there = true;
+	/* It has no such account: no Position will come. */
+	if (p->gate == GATE_ASKING && s->ev->result == E_NOTFOUND)
+		gate_give_up(s);
+	hold_leave_sync(s, LONE_VERSION, false);
+}
+
+static void must_be_seeded(struct step *s)
+{
+	struct peer *p = s->p;
+
+	if (p->state != PEER_PULLING && p->state != PEER_REPLICA)
+		return;
+	p->may_write = false;
+	step_move(s, PEER_NEEDS_SEED);
+	step_act(s, ACT_SEED);
+}
+
+/* The exchange of positions, and what it may find; false: another event. */
+static bool of_the_gate(struct step *s)
+{
+	struct peer *p = s->p;
+
+	switch (s->ev->kind) {
+	case EV_LINK_UP:
+	case EV_LINK_DOWN:
+		gate_close(s);
+		return true;
+	case EV_GATE:
+		if (s->env->link && p->state != PEER_PARKED &&
+		    p->state != PEER_RESIGNED && p->state != PEER_CUTTING)
+			gate_request(s, s->ev->random);
+		return true;
+	case EV_POSITION_REQ:
+		gate_requested(s);
+		return true;
+	case EV_POSITION:
+		gate_position(s);
+		return true;
+	case EV_FORK_FACTS:
+		gate_fork_facts(s);
+		return true;
+	case EV_FORKINFO:
+		gate_forkinfo(s);
+		return true;
+	case EV_CUT_DONE:
+		gate_cut_done(s);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What the partner says of itself, or this node's operator and journal. */
+static bool of_the_nodes(struct step *s)
+{
+	struct peer *p = s->p;
+	const struct peer_event *ev = s->ev;
+
+	switch (ev->kind) {
+	case EV_RESIGN:
+		resigned(s);
+		return true;
+	case EV_PRESSURE:
+		p->pressure = ev->result != 0;
+		if (p->pressure && p->gate == GATE_OPEN)
+			hold_leave_sync(s, LONE_SPACE, false);
+		return true;
+	case EV_PARKED_THERE:
+		parked_there(s);
+		return true;
+	case EV_PARK:
+		if (p->state != PEER_PARKED && p->state != PEER_RESIGNED)
+			park(s, PEER_PARKED, ev->text);
+		return true;
+	case EV_FAILED:
+		if (p->state != PEER_RESIGNED)
+			park(s, PEER_RESIGNED, ev->text);
+		return true;
+	case EV_TAKEOVER:
+		p->accept_stale = true;
+		return true;
+	case EV_SWITCHOVER:
+		hold_switchover(s);
+		return true;
+	case EV_FORGOTTEN:
+		forgotten(s);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Records, copies, time. */
+static void of_the_log(struct step *s)
 {
 	struct peer *p = s->p;
 	const struct peer_event *ev = s->ev;
@@ -383,21 +508,6 @@ static void dispatch(struct step *s)
 	case EV_TICK:
 		gate_tick(s);
 		hold_tick(s);
-		break;
-	case EV_LINK_UP:
-	case EV_LINK_DOWN:
-		gate_close(s);
-		break;
-	case EV_GATE:
-		if (s->env->link && p->state != PEER_PARKED &&
-		    p->state != PEER_RESIGNED && p->state != PEER_CUTTING)
-			gate_request(s, ev->random);
-		break;
-	case EV_POSITION_REQ:
-		gate_requested(s);
-		break;
-	case EV_POSITION:
-		gate_position(s);
 		break;
 	case EV_ACCEPTED:
 		accepted(s);
@@ -429,26 +539,8 @@ static void dispatch(struct step *s)
 	case EV_ASKED:
 		hold_asked(s);
 		break;
-	case EV_SWITCHOVER:
-		hold_switchover(s);
-		break;
-	case EV_WANTED:
-		break;
-	case EV_FORK_FACTS:
-		gate_fork_facts(s);
-		break;
-	case EV_FORKINFO:
-		gate_forkinfo(s);
-		break;
-	case EV_CUT_DONE:
-		gate_cut_done(s);
-		break;
 	case EV_NEEDS_SEED:
-		if (p->state == PEER_PULLING || p->state == PEER_REPLICA) {
-			p->may_write = false;
-			step_move(s, PEER_NEEDS_SEED);
-			step_act(s, ACT_SEED);
-		}
+		must_be_seeded(s);
 		break;
 	case EV_SEED_START:
 		if (p->state == PEER_NEEDS_SEED)
@@ -460,36 +552,8 @@ static void dispatch(struct step *s)
 	case EV_HANDOVER_CHECKED:
 		handover_checked(s);
 		break;
-	case EV_RESIGN:
-		p->resigned_there = true;
-		p->resigned_seq = ev->seq;
-		p->resigned_tick = s->env->tick;
-		if (p->gate == GATE_ASKING)
-			gate_give_up(s);
-		hold_leave_sync(s, LONE_SLOW, false);
-		break;
-	case EV_PRESSURE:
-		p->pressure = ev->result != 0;
-		if (p->pressure)
-			hold_leave_sync(s, LONE_SPACE, false);
-		break;
-	case EV_PARKED_THERE:
-		p->parked_there = true;
-		hold_leave_sync(s, LONE_VERSION, false);
-		break;
-	case EV_PARK:
-		if (p->state != PEER_PARKED && p->state != PEER_RESIGNED)
-			park(s, PEER_PARKED, ev->text);
-		break;
-	case EV_FAILED:
-		if (p->state != PEER_RESIGNED)
-			park(s, PEER_RESIGNED, ev->text);
-		break;
-	case EV_TAKEOVER:
-		p->accept_stale = true;
-		break;
-	case EV_FORGOTTEN:
-		forgotten(s);
+	default:
+		/* EV_WANTED: the facts changed. */
 		break;
 	}
 }
@@ -502,7 +566,8 @@ void peer_step(struct peer *p, const struct peer_env *env,
 
 	if (!p->started)
 		start_of_life(&s);
-	dispatch(&s);
+	if (!of_the_gate(&s) && !of_the_nodes(&s))
+		of_the_log(&s);
 	start_decide(&s);
 	hold_settle(&s);
 	hold_publish(&s);

@@ -28,10 +28,10 @@
  *
  * Invariants:
  *  1. With a live link nothing is appended or taken over unless the gate is
- *     OPEN in the present generation, or the partner resigned the account, or
- *     has not answered for longer than a time-out; then the generation is
- *     given up first, for its Position is no longer true.  While ASKING
- *     nothing is ever appended.
+ *     OPEN in the present generation, or the partner said that no Position
+ *     will come: RESIGN for its process, PARK for the account.  Then the
+ *     generation is given up first, for the own Position is no longer true.
+ *     While ASKING nothing is ever appended.
  *  2. may_write implies: this process began the epoch at the end of the log,
  *     and it is durable here; or it received the HANDOVER in this life.
  *  3. Nothing beyond the partner's ack is published unless the mark LONE is
@@ -133,7 +133,8 @@ enum peer_event_kind {
 	EV_HANDOVER_CHECKED,	/* result 0: values equal */
 	EV_RESIGN,		/* the partner's process: seq of its end */
 	EV_PRESSURE,		/* result: 1 on, 0 off */
-	EV_PARKED_THERE,	/* the partner parked it */
+	EV_PARKED_THERE,	/* the partner parked it; result E_NOTFOUND:
+				 * it has no such account open */
 	EV_PARK,		/* park it here; text */
 	EV_TAKEOVER,		/* operator's word; stale accepted */
 	EV_FAILED,		/* own journal */
@@ -208,8 +209,8 @@ struct peer {
 	uint64_t gen;
 	bool own_req;			/* the generation is the own request's */
 	uint8_t own_mark;		/* as said in the own Position */
-	uint64_t own_acked;
-	bool unanswered;		/* gave up asking for now: CLOSED */
+	uint64_t own_acked, own_end;
+	bool unanswered;		/* it cannot answer: CLOSED for now */
 	bool answered, heard;		/* own Position sent, theirs received */
 	uint64_t asked_tick;
 	/* the partner, as of the present generation */

@@ -22,7 +22,8 @@ static void adopt(struct step *s, uint64_t gen, bool own)
 	p->asked_tick = s->env->tick;
 	p->check_seq = 0;
 	p->checking = false;
-	p->pressure = false;	/* said again behind the Position */
+	/* Said again behind the Position, or instead of it. */
+	p->pressure = p->parked_there = false;
 	step_act(s, ACT_STOP_SENDING);
 	if (p->state == PEER_PULLING || p->state == PEER_JUDGING)
 		step_move(s, PEER_IDLE);
@@ -41,10 +42,15 @@ void gate_requested(struct step *s)
 
 	if (p->state == PEER_RESIGNED)
 		return;
-	/* Said again, in case the first was lost on a process that had just
-	 * started: here it was not. */
-	if (p->gate != GATE_CLOSED && p->gen == s->ev->gen)
+	/* Said again: the Position may have been lost.  It is still true
+	 * unless this log has grown since the gate opened. */
+	if (p->gate != GATE_CLOSED && p->gen == s->ev->gen) {
+		if (p->gate == GATE_OPEN && p->own_end != s->f->end.seq)
+			gate_request(s, s->ev->random);
+		else if (p->answered)
+			step_act(s, ACT_SEND_POSITION)->gen = p->gen;
 		return;
+	}
 	/* Of two that cross the greater generation wins.  It is said again:
 	 * the partner may have had no account yet when it came, and asks
 	 * because it has one now. */
@@ -71,6 +77,7 @@ void gate_answer(struct step *s)
 	/* A LONE that is only asked for has shown nothing yet. */
 	p->own_mark = p->lone_marked ? MARK_LONE : MARK_SYNC;
 	p->own_acked = p->acked;
+	p->own_end = s->f->end.seq;
 	step_act(s, ACT_SEND_POSITION)->gen = p->gen;
 	if (p->heard) {
 		p->gate = GATE_OPEN;
@@ -213,7 +220,7 @@ void gate_close(struct step *s)
 	p->gate = GATE_CLOSED;
 	p->gen = 0;
 	p->own_facts = p->their_facts = p->unanswered = false;
-	p->resigned_there = false;
+	p->resigned_there = p->parked_there = false;
 	p->check_seq = 0;
 	p->checking = false;
 	step_act(s, ACT_STOP_SENDING);
@@ -223,15 +230,16 @@ void gate_close(struct step *s)
 		step_move(s, PEER_NEEDS_SEED);
 }
 
-/* No answer, or none can come: the own Position is taken back, so that this
- * node may go on alone. */
+/* No answer can come: the own Position is taken back, so that this node may go
+ * on alone. */
 void gate_give_up(struct step *s)
 {
 	struct peer *p = s->p;
-	bool resigned = p->resigned_there;
+	bool resigned = p->resigned_there, parked = p->parked_there;
 
 	gate_close(s);
 	p->resigned_there = resigned;
+	p->parked_there = parked;
 	p->unanswered = true;
 }
 
@@ -248,10 +256,19 @@ void gate_tick(struct step *s)
 		gate_request(s, s->ev->random);
 		return;
 	}
-	if (p->gate == GATE_ASKING && p->state != PEER_CUTTING &&
-	    waited >= (p->may_write ? s->env->ack_timeout :
-		       s->env->takeover_delay))
+	/* A partner that is connected and silent may be the holder by now: it
+	 * is waited for, however long, unless it says that it cannot answer. */
+	if (p->gate == GATE_ASKING && p->parked_there &&
+	    waited >= s->env->ack_timeout) {
 		gate_give_up(s);
+		return;
+	}
+	/* Who asked has both Positions by now, or lost its own. */
+	if (p->gate == GATE_ASKING && !p->own_req && !p->heard &&
+	    p->state != PEER_CUTTING && waited >= s->env->ack_timeout) {
+		gate_request(s, s->ev->random);
+		return;
+	}
 	if (waited % PEER_ASK_TICKS)
 		return;
 	/* The request or an answer may have met a process that was just

@@ -257,8 +257,13 @@ void hold_tick(struct step *s)
 		return;
 	if (env->silent >= PEER_SUSPECT_TICKS) {
 		hold_leave_sync(s, LONE_DISCONNECT, false);
-	} else if (p->gate == GATE_CLOSED && p->unanswered) {
+	} else if (p->gate == GATE_CLOSED && env->link &&
+		   peer_alone(p, env)) {
 		hold_leave_sync(s, LONE_TIMEOUT, true);
+	} else if (p->gate != GATE_OPEN && env->link) {
+		/* It may not go alone; who may not wait longer is told. */
+		if (s->f->end.seq > p->acked && quiet >= env->ack_timeout)
+			step_act(s, ACT_UNKNOWN);
 	} else if (p->gate == GATE_OPEN && s->f->end.seq > p->acked) {
 		if (quiet >= env->ack_timeout)
 			hold_leave_sync(s, LONE_TIMEOUT, true);

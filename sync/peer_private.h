@@ -23,6 +23,7 @@ void step_event(struct step *s, const char *name, uint8_t reason);
 void step_move(struct step *s, enum peer_state to);
 int step_holder(const struct step *s);		/* genesis resolved */
 bool step_mine(const struct step *s);
+bool peer_alone(const struct peer *p, const struct peer_env *env);
 
 /* peer_gate.c */
 void gate_request(struct step *s, uint64_t random);

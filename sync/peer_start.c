@@ -177,7 +177,7 @@ static void holder_without_gate(struct step *s)
 	if (!wanted(s) || env->stopping)
 		return;
 	if ((!env->link && env->silent >= env->takeover_delay) ||
-	    (env->link && (p->resigned_there || p->unanswered)))
+	    (env->link && peer_alone(p, env)))
 		start_begin(s, EPOCH_START_ALONE, true);
 }
 

@@ -1,6 +1,6 @@
 #include "tests/lib/cu.h"
 #include "storage/store_private.h"
-#include "tests/sim/sim.h"
+#include "tests/scenario/scn.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,134 +12,6 @@
  * start window 12 s, hand-over interval 20 s, time-out of an ack 4 s.
  */
 
-#define SEC USEC_PER_SEC
-
-static struct sim *S;
-
-static void wait_ms(unsigned ms)
-{
-	sim_run_for(S, ms * SIM_MS);
-}
-
-static void begin(bool strict)
-{
-	S = xzalloc(sizeof(*S));
-	S->seed = 1;
-	simrng_init(&S->rng, 1);
-	S->rule_kept = true;
-	S->strict = strict;
-	S->latency = 3 * SIM_MS;
-	S->delay = 1 * SIM_MS;
-	S->trace = getenv("SIM_TRACE") != NULL;
-	for (unsigned k = 0; k < W_KINDS; k++)
-		S->weight[k] = 1;
-	sim_begin(S);
-	CU_CLAIM(!S->bad[0], "%s", S->bad);
-}
-
-/* Comes to rest, asks the oracle, frees everything. */
-static void finish(void)
-{
-	if (!S->bad[0])
-		sim_settle(S);
-	if (!S->bad[0])
-		sim_check_end(S);
-	CU_CLAIM(!S->bad[0], "%s", S->bad);
-	CU_CLAIM(!S->counts[0], "nothing FORKED");
-	sim_end(S);
-	free(S);
-}
-
-static struct outcome op(enum op_kind_sim k, unsigned account, unsigned at,
-			 unsigned ms)
-{
-	/* One that does not end in time is told to a place that stays. */
-	static struct outcome places[256];
-	static unsigned next;
-	struct outcome *o = &places[next++ % ARRAY_LEN(places)];
-
-	sim_op(S, k, account, at, o);
-	for (unsigned t = 0; t < ms && !o->done; t += 10)
-		wait_ms(10);
-	return *o;
-}
-
-static void ok(enum op_kind_sim k, unsigned account, unsigned at)
-{
-	struct outcome o = op(k, account, at, 20000);
-
-	CU_CLAIM(o.done && o.result == 0, "op %d at node %u: done %d, %d", k,
-		 at, o.done, o.result);
-}
-
-static struct account *acc(unsigned node, unsigned account)
-{
-	struct sstore *st = sim_store_of(&S->n[node], account);
-
-	return st->alive ? store_account(st->store, S->acc[account].id) : NULL;
-}
-
-static uint64_t end_of(unsigned node, unsigned account)
-{
-	struct account *a = acc(node, account);
-
-	return a ? account_end(a).seq : 0;
-}
-
-static uint32_t inbox(unsigned node, unsigned account)
-{
-	struct account *a = acc(node, account);
-	struct mailbox *m = a ? account_mailbox(a, SLICE_LIT("INBOX")) : NULL;
-
-	return m ? mailbox_messages(m) : 0;
-}
-
-struct find {
-	unsigned account;
-	enum account_sync state;
-	bool found;
-};
-
-static bool find_state(void *arg, const struct engine_account_status *st)
-{
-	struct find *f = arg;
-
-	if (id128_eq(account_id(st->account), S->acc[f->account].id)) {
-		f->state = st->state;
-		f->found = true;
-	}
-	return true;
-}
-
-static enum account_sync state(unsigned node, unsigned account)
-{
-	struct find f = {account, ACCT_PARKED, false};
-	struct sstore *st = sim_store_of(&S->n[node], account);
-
-	if (st->alive)
-		engine_status(st->engine, find_state, &f);
-	return f.state;
-}
-
-/* The node that holds the account, by the longer log. */
-static unsigned holder(unsigned account)
-{
-	unsigned i = end_of(1, account) > end_of(0, account);
-	struct account *a = acc(i, account);
-
-	return a ? (unsigned)account_holder(a) : 2;
-}
-
-/* Some mail in the account; gives A. */
-static unsigned filled(unsigned account)
-{
-	for (unsigned i = 0; i < 4; i++)
-		ok(W_DELIVER, account, i % 2);
-	wait_ms(1500);
-	CU_CLAIM(sim_in_sync(S), "SYNC at first");
-	return holder(account);
-}
-
 /* --- policies and outcomes ------------------------------------------------------- */
 
 static void refusal_before_write(void)
@@ -148,17 +20,17 @@ static void refusal_before_write(void)
 	uint64_t end;
 	struct outcome o;
 
-	begin(true);
-	a = filled(0);
-	sim_cut(S, true, false);
-	wait_ms(4000);				/* A has left SYNC */
-	end = end_of(a, 0);
-	o = op(W_APPEND, 0, a, 3000);
+	scn_begin(true);
+	a = scn_filled(0);
+	sim_cut(scn, true, false);
+	scn_ms(4000);				/* A has left SYNC */
+	end = scn_end(a, 0);
+	o = scn_op(W_APPEND, 0, a, 3000);
 	CU_CLAIM(o.done && o.result == E_TEMP && !o.unknown,
 		 "refused: %d %d", o.result, o.unknown);
-	CU_EQ_U64(end_of(a, 0), end);		/* nothing in the log */
-	sim_cut(S, false, false);
-	finish();
+	CU_EQ_U64(scn_end(a, 0), end);		/* nothing in the log */
+	sim_cut(scn, false, false);
+	scn_finish();
 }
 
 static void tempfail_waiting_imap(void)
@@ -166,17 +38,17 @@ static void tempfail_waiting_imap(void)
 	unsigned a;
 	struct outcome o = {0};
 
-	begin(true);
-	a = filled(0);
-	sim_node_stop(&S->n[1 - a], 30 * SEC);
-	sim_op(S, W_APPEND, 0, a, &o);
-	wait_ms(1000);
+	scn_begin(true);
+	a = scn_filled(0);
+	sim_node_stop(&scn->n[1 - a], 30 * SEC);
+	sim_op(scn, W_APPEND, 0, a, &o);
+	scn_ms(1000);
 	CU_CLAIM(!o.done, "it waits for the partner");
-	wait_ms(6000);
+	scn_ms(6000);
 	CU_CLAIM(o.done && o.result < 0 && o.unknown,
 		 "closed without an answer: %d %d %d", o.done, o.result,
 		 o.unknown);
-	finish();				/* once or not at all */
+	scn_finish();				/* once or not at all */
 }
 
 static void refused_then_retried(void)
@@ -184,26 +56,26 @@ static void refused_then_retried(void)
 	unsigned a;
 	struct outcome o = {0}, again;
 
-	begin(true);
-	a = filled(0);
-	sim_op(S, W_DELIVER, 0, a, &o);
-	wait_ms(3);				/* on its way to B */
-	sim_cut(S, true, false);		/* the ack is lost */
-	wait_ms(4500);
+	scn_begin(true);
+	a = scn_filled(0);
+	sim_op(scn, W_DELIVER, 0, a, &o);
+	scn_ms(3);				/* on its way to B */
+	sim_cut(scn, true, false);		/* the ack is lost */
+	scn_ms(4500);
 	CU_CLAIM(o.done && o.result == E_TEMP, "451: %d", o.result);
-	sim_node_power_off(&S->n[a], true);
-	sim_cut(S, false, false);
-	wait_ms(9000);				/* B takes over when asked */
-	sim_redeliver(S, S->n_tokens - 1, 1 - a, &again);
-	wait_ms(9000);
-	sim_node_start(&S->n[a]);
-	wait_ms(5000);
+	sim_node_power_off(&scn->n[a], true);
+	sim_cut(scn, false, false);
+	scn_ms(9000);				/* B takes over when asked */
+	sim_redeliver(scn, scn->n_tokens - 1, 1 - a, &again);
+	scn_ms(9000);
+	sim_node_start(&scn->n[a]);
+	scn_ms(5000);
 	if (!again.done || again.result < 0) {	/* strict: B was alone */
-		sim_redeliver(S, S->n_tokens - 1, a, &again);
-		wait_ms(3000);
+		sim_redeliver(scn, scn->n_tokens - 1, a, &again);
+		scn_ms(3000);
 	}
 	CU_CLAIM(again.done && again.result == 0, "250: %d", again.result);
-	finish();				/* D6: one copy */
+	scn_finish();				/* D6: one copy */
 }
 
 static void dedup_before_durable(void)
@@ -211,19 +83,19 @@ static void dedup_before_durable(void)
 	unsigned a;
 	struct outcome o = {0}, again = {0};
 
-	begin(false);
-	a = filled(0);
-	sim_node_stop(&S->n[1 - a], 3 * SEC);
-	sim_op(S, W_DELIVER, 0, a, &o);
-	wait_ms(500);
-	sim_redeliver(S, S->n_tokens - 1, a, &again);
-	wait_ms(500);
+	scn_begin(false);
+	a = scn_filled(0);
+	sim_node_stop(&scn->n[1 - a], 3 * SEC);
+	sim_op(scn, W_DELIVER, 0, a, &o);
+	scn_ms(500);
+	sim_redeliver(scn, scn->n_tokens - 1, a, &again);
+	scn_ms(500);
 	CU_CLAIM(!o.done && !again.done, "both wait for the second copy");
-	wait_ms(8000);
+	scn_ms(8000);
 	CU_CLAIM(o.done && again.done && !o.result && !again.result,
 		 "both are told the same");
 	CU_CLAIM(again.duplicate, "and it is one message");
-	finish();
+	scn_finish();
 }
 
 /* --- what is visible ------------------------------------------------------------------ */
@@ -234,20 +106,20 @@ static void append_in_sync_partner_paused(void)
 	uint32_t n;
 	struct outcome o = {0};
 
-	begin(false);
-	a = filled(0);
-	n = inbox(a, 0);
-	sim_node_stop(&S->n[1 - a], 30 * SEC);
-	sim_op(S, W_DELIVER, 0, a, &o);
-	wait_ms(1200);
+	scn_begin(false);
+	a = scn_filled(0);
+	n = scn_inbox(a, 0);
+	sim_node_stop(&scn->n[1 - a], 30 * SEC);
+	sim_op(scn, W_DELIVER, 0, a, &o);
+	scn_ms(1200);
 	CU_CLAIM(!o.done, "no answer with one copy in SYNC");
-	CU_EQ_U64(inbox(a, 0), n);		/* no session sees it */
-	wait_ms(4000);
+	CU_EQ_U64(scn_inbox(a, 0), n);		/* no session sees it */
+	scn_ms(4000);
 	CU_CLAIM(o.done && o.result == 0 && o.single_copy,
 		 "alone after the mark, and it says so");
-	CU_EQ_U64(inbox(a, 0), n + 1);
-	CU_EQ_INT(state(a, 0), ACCT_LONE);
-	finish();
+	CU_EQ_U64(scn_inbox(a, 0), n + 1);
+	CU_EQ_INT(scn_state(a, 0), ACCT_LONE);
+	scn_finish();
 }
 
 static void restart_shows_pending(void)
@@ -255,16 +127,16 @@ static void restart_shows_pending(void)
 	unsigned a;
 	uint32_t n;
 
-	begin(false);
-	a = filled(0);
-	n = inbox(a, 0);
-	sim_node_stop(&S->n[1 - a], 6 * SEC);
-	sim_op(S, W_DELIVER, 0, a, NULL);
-	wait_ms(300);				/* durable here only */
-	sim_store_kill(sim_store_of(&S->n[a], 0));
-	wait_ms(600);
-	CU_CLAIM(inbox(a, 0) <= n, "not visible before the partner has it");
-	finish();
+	scn_begin(false);
+	a = scn_filled(0);
+	n = scn_inbox(a, 0);
+	sim_node_stop(&scn->n[1 - a], 6 * SEC);
+	sim_op(scn, W_DELIVER, 0, a, NULL);
+	scn_ms(300);				/* durable here only */
+	sim_store_kill(sim_store_of(&scn->n[a], 0));
+	scn_ms(600);
+	CU_CLAIM(scn_inbox(a, 0) <= n, "not visible before the partner has it");
+	scn_finish();
 }
 
 /* --- holders that die, sleep, come back ------------------------------------------------ */
@@ -273,19 +145,19 @@ static void kill_in_flight_takeover(void)
 {
 	unsigned a;
 
-	begin(false);
-	a = filled(0);
+	scn_begin(false);
+	a = scn_filled(0);
 	for (unsigned i = 0; i < 6; i++)
-		sim_op(S, W_DELIVER, 0, a, NULL);
-	wait_ms(2);
-	sim_node_power_off(&S->n[a], true);
-	wait_ms(9000);
-	ok(W_DELIVER, 0, 1 - a);
-	CU_EQ_INT(holder(0), 1 - a);
-	sim_node_start(&S->n[a]);
-	wait_ms(5000);
-	CU_CLAIM(sim_in_sync(S), "SYNC by itself");
-	finish();
+		sim_op(scn, W_DELIVER, 0, a, NULL);
+	scn_ms(2);
+	sim_node_power_off(&scn->n[a], true);
+	scn_ms(9000);
+	scn_ok(W_DELIVER, 0, 1 - a);
+	CU_EQ_INT(scn_holder(0), 1 - a);
+	sim_node_start(&scn->n[a]);
+	scn_ms(5000);
+	CU_CLAIM(sim_in_sync(scn), "SYNC by itself");
+	scn_finish();
 }
 
 static void holder_woken(void)
@@ -293,111 +165,111 @@ static void holder_woken(void)
 	unsigned a;
 	struct outcome o = {0};
 
-	begin(false);
-	a = filled(0);
-	sim_cut(S, true, false);
-	sim_op(S, W_DELIVER, 0, a, &o);		/* waits at A */
-	wait_ms(100);
-	sim_node_stop(&S->n[a], 30 * SEC);
-	sim_cut(S, false, false);
-	wait_ms(12000);
-	ok(W_DELIVER, 0, 1 - a);		/* B took over */
+	scn_begin(false);
+	a = scn_filled(0);
+	sim_cut(scn, true, false);
+	sim_op(scn, W_DELIVER, 0, a, &o);		/* waits at A */
+	scn_ms(100);
+	sim_node_stop(&scn->n[a], 30 * SEC);
+	sim_cut(scn, false, false);
+	scn_ms(12000);
+	scn_ok(W_DELIVER, 0, 1 - a);		/* B took over */
 	CU_CLAIM(!o.done, "nothing was said meanwhile");
-	wait_ms(20000);
+	scn_ms(20000);
 	CU_CLAIM(!o.done || o.result < 0, "no lone ack of the woken one");
-	CU_EQ_INT(holder(0), 1 - a);
-	finish();
+	CU_EQ_INT(scn_holder(0), 1 - a);
+	scn_finish();
 }
 
 static void replica_woken(void)
 {
 	unsigned a;
 
-	begin(false);
-	a = filled(0);
-	sim_node_stop(&S->n[1 - a], 30 * SEC);
-	wait_ms(1000);
-	ok(W_DELIVER, 0, a);
-	wait_ms(28000);
-	ok(W_DELIVER, 0, 1 - a);		/* waits at B when it wakes */
-	CU_EQ_U64(S->counts[1], 0);		/* no takeover */
-	finish();
+	scn_begin(false);
+	a = scn_filled(0);
+	sim_node_stop(&scn->n[1 - a], 30 * SEC);
+	scn_ms(1000);
+	scn_ok(W_DELIVER, 0, a);
+	scn_ms(28000);
+	scn_ok(W_DELIVER, 0, 1 - a);		/* waits at B when it wakes */
+	CU_EQ_U64(scn->counts[1], 0);		/* no takeover */
+	scn_finish();
 }
 
 static void suspend_both(void)
 {
-	begin(false);
-	filled(0);
-	simclock_jump(&S->n[0].clock, 3600 * (int64_t)SEC);
-	wait_ms(5000);
-	simclock_jump(&S->n[1].clock, -3600 * (int64_t)SEC);
-	wait_ms(5000);
-	CU_CLAIM(sim_in_sync(S), "no state changes");
-	CU_EQ_U64(S->counts[1] + S->counts[3], 0);
-	ok(W_DELIVER, 0, 0);
-	ok(W_FLAGS, 0, 1);
-	finish();
+	scn_begin(false);
+	scn_filled(0);
+	simclock_jump(&scn->n[0].clock, 3600 * (int64_t)SEC);
+	scn_ms(5000);
+	simclock_jump(&scn->n[1].clock, -3600 * (int64_t)SEC);
+	scn_ms(5000);
+	CU_CLAIM(sim_in_sync(scn), "no state changes");
+	CU_EQ_U64(scn->counts[1] + scn->counts[3], 0);
+	scn_ok(W_DELIVER, 0, 0);
+	scn_ok(W_FLAGS, 0, 1);
+	scn_finish();
 }
 
 static void partner_stopped_under_load(void)
 {
-	begin(false);
-	filled(0);
+	scn_begin(false);
+	scn_filled(0);
 	for (unsigned i = 0; i < 300; i++) {
 		if (i == 50)
-			sim_node_stop(&S->n[1], 30 * SEC);
-		if (sim_work_queued(S) < 30)
-			sim_work_step(S);
-		wait_ms(150);
+			sim_node_stop(&scn->n[1], 30 * SEC);
+		if (sim_work_queued(scn) < 30)
+			sim_work_step(scn);
+		scn_ms(150);
 	}
-	finish();				/* no fork, SYNC by itself */
+	scn_finish();				/* no fork, SYNC by itself */
 }
 
 static void killed_under_load(void)
 {
-	begin(false);
-	filled(0);
+	scn_begin(false);
+	scn_filled(0);
 	for (unsigned i = 0; i < 300; i++) {
 		if (i == 50)
-			sim_node_power_off(&S->n[0], true);
+			sim_node_power_off(&scn->n[0], true);
 		if (i == 180)
-			sim_node_start(&S->n[0]);
-		if (sim_work_queued(S) < 30)
-			sim_work_step(S);
-		wait_ms(100);
+			sim_node_start(&scn->n[0]);
+		if (sim_work_queued(scn) < 30)
+			sim_work_step(scn);
+		scn_ms(100);
 	}
-	finish();
+	scn_finish();
 }
 
 static void read_only_takeover(void)
 {
 	unsigned a;
 
-	begin(false);
-	a = filled(0);
-	sim_node_power_off(&S->n[a], true);
-	wait_ms(9000);
-	ok(W_LOOK, 0, 1 - a);
-	sim_node_start(&S->n[a]);
-	finish();				/* digests equal on both */
+	scn_begin(false);
+	a = scn_filled(0);
+	sim_node_power_off(&scn->n[a], true);
+	scn_ms(9000);
+	scn_ok(W_LOOK, 0, 1 - a);
+	sim_node_start(&scn->n[a]);
+	scn_finish();				/* digests equal on both */
 }
 
 static void cold_start_both(void)
 {
 	unsigned a;
 
-	begin(false);
-	a = filled(0);
-	sim_node_power_off(&S->n[0], true);
-	sim_node_power_off(&S->n[1], true);
-	sim_cut(S, true, false);
-	sim_node_start(&S->n[0]);
-	sim_node_start(&S->n[1]);
-	wait_ms(7000);
-	ok(W_DELIVER, 0, a);			/* served alone by its holder */
-	CU_EQ_U64(S->counts[1], 0);		/* the other takes nothing yet */
-	sim_cut(S, false, false);
-	finish();
+	scn_begin(false);
+	a = scn_filled(0);
+	sim_node_power_off(&scn->n[0], true);
+	sim_node_power_off(&scn->n[1], true);
+	sim_cut(scn, true, false);
+	sim_node_start(&scn->n[0]);
+	sim_node_start(&scn->n[1]);
+	scn_ms(7000);
+	scn_ok(W_DELIVER, 0, a);			/* served alone by its holder */
+	CU_EQ_U64(scn->counts[1], 0);		/* the other takes nothing yet */
+	sim_cut(scn, false, false);
+	scn_finish();
 }
 
 /* --- hand-over -------------------------------------------------------------------------- */
@@ -406,17 +278,17 @@ static void webmail_ping_pong(void)
 {
 	uint64_t before;
 
-	begin(false);
-	filled(0);
-	wait_ms(21000);
-	before = S->counts[2];
+	scn_begin(false);
+	scn_filled(0);
+	scn_ms(21000);
+	before = scn->counts[2];
 	for (unsigned i = 0; i < 18; i++) {
-		ok(W_LOOK, 0, i % 2);
-		wait_ms(900);
+		scn_ok(W_LOOK, 0, i % 2);
+		scn_ms(900);
 	}
-	CU_CLAIM(S->counts[2] - before <= 1, "%" PRIu64 " hand-overs in 18 s",
-		 S->counts[2] - before);
-	finish();
+	CU_CLAIM(scn->counts[2] - before <= 1, "%" PRIu64 " hand-overs in 18 s",
+		 scn->counts[2] - before);
+	scn_finish();
 }
 
 static void handover_with_idle(void)
@@ -425,34 +297,34 @@ static void handover_with_idle(void)
 	struct outcome idle = {0};
 	uint64_t before;
 
-	begin(false);
-	a = filled(0);
-	wait_ms(21000);
-	before = S->counts[2];
-	sim_op(S, W_IDLE, 0, a, &idle);		/* a session at the holder */
-	wait_ms(200);
-	ok(W_LOOK, 0, 1 - a);			/* is proxied */
-	CU_EQ_INT(holder(0), a);
-	CU_EQ_U64(S->counts[2], before);
-	finish();
+	scn_begin(false);
+	a = scn_filled(0);
+	scn_ms(21000);
+	before = scn->counts[2];
+	sim_op(scn, W_IDLE, 0, a, &idle);		/* a session at the holder */
+	scn_ms(200);
+	scn_ok(W_LOOK, 0, 1 - a);			/* is proxied */
+	CU_EQ_INT(scn_holder(0), a);
+	CU_EQ_U64(scn->counts[2], before);
+	scn_finish();
 }
 
 static void handover_lost(void)
 {
 	unsigned a;
 
-	begin(false);
-	a = filled(0);
-	wait_ms(21000);
-	sim_op(S, W_LOOK, 0, 1 - a, NULL);
-	wait_ms(6);				/* A has written HANDOVER */
-	sim_cut(S, true, true);
-	wait_ms(1500);
-	sim_cut(S, false, false);
-	wait_ms(4000);
-	ok(W_LOOK, 0, a);			/* shipped at the gate, no loop */
-	ok(W_DELIVER, 0, a);
-	finish();
+	scn_begin(false);
+	a = scn_filled(0);
+	scn_ms(21000);
+	sim_op(scn, W_LOOK, 0, 1 - a, NULL);
+	scn_ms(6);				/* A has written HANDOVER */
+	sim_cut(scn, true, true);
+	scn_ms(1500);
+	sim_cut(scn, false, false);
+	scn_ms(4000);
+	scn_ok(W_LOOK, 0, a);			/* shipped at the gate, no loop */
+	scn_ok(W_DELIVER, 0, a);
+	scn_finish();
 }
 
 /* --- parts that fail -------------------------------------------------------------------- */
@@ -461,14 +333,14 @@ static void sync_dies_in_loop(void)
 {
 	unsigned a;
 
-	begin(false);
-	a = filled(0);
+	scn_begin(false);
+	a = scn_filled(0);
 	for (unsigned i = 0; i < 12; i++) {
-		sim_sync_kill(&S->n[a]);
-		wait_ms(300);
+		sim_sync_kill(&scn->n[a]);
+		scn_ms(300);
 	}
-	ok(W_DELIVER, 0, a);			/* service goes on */
-	finish();
+	scn_ok(W_DELIVER, 0, a);			/* service goes on */
+	scn_finish();
 }
 
 static void fsync_fails_holder(void)
@@ -476,22 +348,22 @@ static void fsync_fails_holder(void)
 	unsigned a, other = 1;
 	struct sstore *st;
 
-	begin(false);
-	a = filled(0);
+	scn_begin(false);
+	a = scn_filled(0);
 	/* An account of the other process of A. */
-	while (other < SIM_ACCOUNTS && sim_store_of(&S->n[a], other) ==
-					       sim_store_of(&S->n[a], 0))
+	while (other < SIM_ACCOUNTS && sim_store_of(&scn->n[a], other) ==
+					       sim_store_of(&scn->n[a], 0))
 		other++;
-	st = sim_store_of(&S->n[a], 0);
+	st = sim_store_of(&scn->n[a], 0);
 	simdisk_fail(st->disk, SIM_FDATASYNC, NULL, 1, 1, 5);
-	sim_op(S, W_DELIVER, 0, a, NULL);
-	wait_ms(500);
+	sim_op(scn, W_DELIVER, 0, a, NULL);
+	scn_ms(500);
 	CU_CLAIM(st->failed, "the process has resigned");
-	ok(W_DELIVER, 0, 1 - a);		/* the partner serves at once */
-	CU_EQ_INT(holder(0), 1 - a);
+	scn_ok(W_DELIVER, 0, 1 - a);		/* the partner serves at once */
+	CU_EQ_INT(scn_holder(0), 1 - a);
 	if (other < SIM_ACCOUNTS)
-		ok(W_DELIVER, other, a);	/* others do not notice */
-	finish();
+		scn_ok(W_DELIVER, other, a);	/* others do not notice */
+	scn_finish();
 }
 
 static void resign_without_partner(void)
@@ -500,41 +372,41 @@ static void resign_without_partner(void)
 	struct outcome o;
 	struct sstore *st;
 
-	begin(false);
-	a = filled(0);
-	sim_node_power_off(&S->n[1 - a], true);
-	wait_ms(3000);
-	st = sim_store_of(&S->n[a], 0);
+	scn_begin(false);
+	a = scn_filled(0);
+	sim_node_power_off(&scn->n[1 - a], true);
+	scn_ms(3000);
+	st = sim_store_of(&scn->n[a], 0);
 	simdisk_fail(st->disk, SIM_FDATASYNC, NULL, 1, 1, 5);
-	o = op(W_APPEND, 0, a, 2000);
+	o = scn_op(W_APPEND, 0, a, 2000);
 	CU_CLAIM(o.done && o.result < 0, "nothing acknowledged: %d", o.result);
-	o = op(W_APPEND, 0, a, 2000);
+	o = scn_op(W_APPEND, 0, a, 2000);
 	CU_CLAIM(o.done && o.result < 0 && !o.unknown, "refused from then on");
-	sim_node_start(&S->n[1 - a]);
-	finish();
+	sim_node_start(&scn->n[1 - a]);
+	scn_finish();
 }
 
 static void queue_of_one_store(void)
 {
 	unsigned a, other = 1;
 
-	begin(false);
-	a = filled(0);
-	while (other < SIM_ACCOUNTS && sim_store_of(&S->n[a], other) ==
-					       sim_store_of(&S->n[a], 0))
+	scn_begin(false);
+	a = scn_filled(0);
+	while (other < SIM_ACCOUNTS && sim_store_of(&scn->n[a], other) ==
+					       sim_store_of(&scn->n[a], 0))
 		other++;
 	if (other < SIM_ACCOUNTS) {
-		filled(other);
+		scn_filled(other);
 		/* One disk of B hangs: only its accounts leave SYNC. */
-		simdisk_set_hang(sim_store_of(&S->n[1 - a], 0)->disk, true);
-		sim_op(S, W_DELIVER, 0, a, NULL);
-		sim_op(S, W_DELIVER, other, holder(other), NULL);
-		wait_ms(6000);
-		CU_EQ_INT(state(a, 0), ACCT_LONE);
-		CU_EQ_INT(state(holder(other), other), ACCT_SYNC);
-		simdisk_set_hang(sim_store_of(&S->n[1 - a], 0)->disk, false);
+		simdisk_set_hang(sim_store_of(&scn->n[1 - a], 0)->disk, true);
+		sim_op(scn, W_DELIVER, 0, a, NULL);
+		sim_op(scn, W_DELIVER, other, scn_holder(other), NULL);
+		scn_ms(6000);
+		CU_EQ_INT(scn_state(a, 0), ACCT_LONE);
+		CU_EQ_INT(scn_state(scn_holder(other), other), ACCT_SYNC);
+		simdisk_set_hang(sim_store_of(&scn->n[1 - a], 0)->disk, false);
 	}
-	finish();
+	scn_finish();
 }
 
 /* --- disks ------------------------------------------------------------------------------------ */
@@ -544,42 +416,42 @@ static void empty_node_takes_delivery(void)
 	unsigned a;
 	struct outcome o;
 
-	begin(false);
-	a = filled(0);
-	sim_node_wipe(&S->n[1 - a]);
-	wait_ms(25);
-	sim_node_power_off(&S->n[a], true);	/* before it was seeded */
-	wait_ms(9000);
-	o = op(W_DELIVER, 0, 1 - a, 12000);
+	scn_begin(false);
+	a = scn_filled(0);
+	sim_node_wipe(&scn->n[1 - a]);
+	scn_ms(25);
+	sim_node_power_off(&scn->n[a], true);	/* before it was seeded */
+	scn_ms(9000);
+	o = scn_op(W_DELIVER, 0, 1 - a, 12000);
 	CU_CLAIM(!o.done || o.result < 0, "451: %d", o.result);
-	CU_CLAIM(!end_of(1 - a, 0), "no account was begun");
-	sim_node_start(&S->n[a]);
-	wait_ms(6000);
-	CU_EQ_U64(inbox(1 - a, 0), 4);		/* all of it came over */
-	finish();
+	CU_CLAIM(!scn_end(1 - a, 0), "no account was begun");
+	sim_node_start(&scn->n[a]);
+	scn_ms(6000);
+	CU_EQ_U64(scn_inbox(1 - a, 0), 4);		/* all of it came over */
+	scn_finish();
 }
 
 static void wiped_node_is_seeded(void)
 {
 	unsigned a;
 
-	begin(false);
-	S->seed_records = 5;
-	sim_store_kill(&S->n[0].stores[0]);	/* with the new setting */
-	sim_store_kill(&S->n[0].stores[1]);
-	sim_store_kill(&S->n[1].stores[0]);
-	sim_store_kill(&S->n[1].stores[1]);
-	wait_ms(2000);
-	a = filled(0);
-	ok(W_CREATE, 0, a);
-	ok(W_FLAGS, 0, a);
-	sim_node_wipe(&S->n[1 - a]);
+	scn_begin(false);
+	scn->seed_records = 5;
+	sim_store_kill(&scn->n[0].stores[0]);	/* with the new setting */
+	sim_store_kill(&scn->n[0].stores[1]);
+	sim_store_kill(&scn->n[1].stores[0]);
+	sim_store_kill(&scn->n[1].stores[1]);
+	scn_ms(2000);
+	a = scn_filled(0);
+	scn_ok(W_CREATE, 0, a);
+	scn_ok(W_FLAGS, 0, a);
+	sim_node_wipe(&scn->n[1 - a]);
 	for (unsigned i = 0; i < 10; i++)
-		ok(W_DELIVER, 0, a);		/* while A serves */
-	wait_ms(6000);
-	CU_CLAIM(S->counts[6] > 0, "it was seeded");
-	CU_CLAIM(sim_in_sync(S), "and is in SYNC");
-	finish();
+		scn_ok(W_DELIVER, 0, a);		/* while A serves */
+	scn_ms(6000);
+	CU_CLAIM(scn->counts[6] > 0, "it was seeded");
+	CU_CLAIM(sim_in_sync(scn), "and is in SYNC");
+	scn_finish();
 }
 
 static void cold_copy_restored(void)
@@ -587,23 +459,23 @@ static void cold_copy_restored(void)
 	unsigned a;
 	uint32_t n;
 
-	begin(false);
-	a = filled(0);
-	wait_ms(3000);
-	sim_node_copy(&S->n[a]);
+	scn_begin(false);
+	a = scn_filled(0);
+	scn_ms(3000);
+	sim_node_copy(&scn->n[a]);
 	for (unsigned i = 0; i < 8; i++)
-		ok(W_DELIVER, 0, a);
-	ok(W_EXPUNGE, 0, a);
-	wait_ms(12000);				/* B has written A's numbers */
-	ok(W_DELIVER, 0, a);
-	wait_ms(1500);
-	n = inbox(1 - a, 0);
-	sim_node_restore(&S->n[a]);
-	wait_ms(3000);
-	CU_CLAIM(S->counts[7] > 0, "REGRESSED was found out");
-	CU_EQ_INT(holder(0), 1 - a);		/* it holds nothing */
-	CU_EQ_U64(inbox(1 - a, 0), n);		/* and deletes nothing */
-	finish();
+		scn_ok(W_DELIVER, 0, a);
+	scn_ok(W_EXPUNGE, 0, a);
+	scn_ms(12000);				/* B has written A's numbers */
+	scn_ok(W_DELIVER, 0, a);
+	scn_ms(1500);
+	n = scn_inbox(1 - a, 0);
+	sim_node_restore(&scn->n[a]);
+	scn_ms(3000);
+	CU_CLAIM(scn->counts[7] > 0, "REGRESSED was found out");
+	CU_EQ_INT(scn_holder(0), 1 - a);		/* it holds nothing */
+	CU_EQ_U64(scn_inbox(1 - a, 0), n);		/* and deletes nothing */
+	scn_finish();
 }
 
 static void replica_without_space(void)
@@ -612,18 +484,18 @@ static void replica_without_space(void)
 	struct sstore *b;
 	struct outcome o;
 
-	begin(false);
-	a = filled(0);
-	b = sim_store_of(&S->n[1 - a], 0);
+	scn_begin(false);
+	a = scn_filled(0);
+	b = sim_store_of(&scn->n[1 - a], 0);
 	b->store->low_space = true;
-	wait_ms(1200);
-	o = op(W_APPEND, 0, a, 3000);
+	scn_ms(1200);
+	o = scn_op(W_APPEND, 0, a, 3000);
 	CU_CLAIM(o.done && !o.result && o.single_copy, "the holder goes alone");
-	CU_EQ_INT(state(a, 0), ACCT_LONE);
+	CU_EQ_INT(scn_state(a, 0), ACCT_LONE);
 	b->store->low_space = false;
-	wait_ms(2500);
-	CU_EQ_INT(state(a, 0), ACCT_SYNC);	/* and comes back */
-	finish();
+	scn_ms(2500);
+	CU_EQ_INT(scn_state(a, 0), ACCT_SYNC);	/* and comes back */
+	scn_finish();
 }
 
 /* --- slow links --------------------------------------------------------------------------- */
@@ -633,11 +505,11 @@ static void neighbours(unsigned *x, unsigned *y)
 {
 	*x = 0;
 	*y = 1;
-	if (sim_store_of(&S->n[0], 0) != sim_store_of(&S->n[0], 1)) {
-		*x = sim_store_of(&S->n[0], 1) == sim_store_of(&S->n[0], 2);
+	if (sim_store_of(&scn->n[0], 0) != sim_store_of(&scn->n[0], 1)) {
+		*x = sim_store_of(&scn->n[0], 1) == sim_store_of(&scn->n[0], 2);
 		*y = 2;
 	}
-	CU_NEED(sim_store_of(&S->n[0], *x) == sim_store_of(&S->n[0], *y));
+	CU_NEED(sim_store_of(&scn->n[0], *x) == sim_store_of(&scn->n[0], *y));
 }
 
 /* 1 Mbit/s, some megabytes to catch up with: the link stays, and what the
@@ -647,34 +519,34 @@ static void slow_link_catches_up(void)
 	unsigned a, late = 0, x, other;
 	uint64_t downs, until;
 
-	begin(false);
+	scn_begin(false);
 	neighbours(&x, &other);
-	a = filled(x);
-	filled(other);
-	S->pad = 30000;
-	sim_cut(S, true, true);
-	wait_ms(3000);
+	a = scn_filled(x);
+	scn_filled(other);
+	scn->pad = 30000;
+	sim_cut(scn, true, true);
+	scn_ms(3000);
 	for (unsigned i = 0; i < 100; i++)
-		ok(W_APPEND, x, a);
-	S->pad = 0;
-	S->rate = 125000;
-	sim_cut(S, false, false);
-	for (unsigned i = 0; i < 500 && state(a, x) == ACCT_LONE; i++)
-		wait_ms(10);
-	CU_EQ_INT(state(a, x), ACCT_CATCHUP);
-	downs = S->counts[8];
-	until = simtime_now(S->time) + 90 * SEC;
-	while (state(a, x) != ACCT_SYNC && simtime_now(S->time) < until) {
-		struct outcome o = op(W_DELIVER, other, holder(other), 8000);
+		scn_ok(W_APPEND, x, a);
+	scn->pad = 0;
+	scn->rate = 125000;
+	sim_cut(scn, false, false);
+	for (unsigned i = 0; i < 500 && scn_state(a, x) == ACCT_LONE; i++)
+		scn_ms(10);
+	CU_EQ_INT(scn_state(a, x), ACCT_CATCHUP);
+	downs = scn->counts[8];
+	until = simtime_now(scn->time) + 90 * SEC;
+	while (scn_state(a, x) != ACCT_SYNC && simtime_now(scn->time) < until) {
+		struct outcome o = scn_op(W_DELIVER, other, scn_holder(other), 8000);
 
 		late += !o.done || o.result || o.single_copy;
-		wait_ms(300);
+		scn_ms(300);
 	}
-	CU_EQ_INT(state(a, x), ACCT_SYNC);
-	CU_EQ_U64(S->counts[8], downs);
+	CU_EQ_INT(scn_state(a, x), ACCT_SYNC);
+	CU_EQ_U64(scn->counts[8], downs);
 	CU_EQ_INT(late, 0);
-	S->rate = 0;
-	finish();
+	scn->rate = 0;
+	scn_finish();
 }
 
 /* Two accounts with more to catch up with than the channel to sync holds: no
@@ -683,24 +555,24 @@ static void channel_is_never_full(void)
 {
 	unsigned a, x, y;
 
-	begin(false);
+	scn_begin(false);
 	neighbours(&x, &y);
-	a = filled(x);
-	filled(y);
-	S->pad = 60000;
-	sim_cut(S, true, true);
-	wait_ms(6000);
+	a = scn_filled(x);
+	scn_filled(y);
+	scn->pad = 60000;
+	sim_cut(scn, true, true);
+	scn_ms(6000);
 	for (unsigned i = 0; i < 70; i++) {
-		ok(W_APPEND, x, a);
-		ok(W_APPEND, y, holder(y));
+		scn_ok(W_APPEND, x, a);
+		scn_ok(W_APPEND, y, scn_holder(y));
 	}
-	S->pad = 0;
-	sim_cut(S, false, false);
-	for (unsigned i = 0; i < 3000 && !sim_in_sync(S); i++)
-		wait_ms(10);
-	CU_CLAIM(sim_in_sync(S), "SYNC again");
-	CU_EQ_U64(S->counts[9], 0);
-	finish();
+	scn->pad = 0;
+	sim_cut(scn, false, false);
+	for (unsigned i = 0; i < 3000 && !sim_in_sync(scn); i++)
+		scn_ms(10);
+	CU_CLAIM(sim_in_sync(scn), "SYNC again");
+	CU_EQ_U64(scn->counts[9], 0);
+	scn_finish();
 }
 
 /* A record of some megabytes crosses in parts, each credited for itself, and
@@ -709,20 +581,20 @@ static void large_record_crosses_in_parts(void)
 {
 	unsigned a;
 
-	begin(false);
-	a = filled(0);
-	S->pad = 700000;
-	S->rate = 1000000;
+	scn_begin(false);
+	a = scn_filled(0);
+	scn->pad = 700000;
+	scn->rate = 1000000;
 	for (unsigned i = 0; i < 4; i++) {
-		struct outcome o = op(W_APPEND, 0, a, 10000);
+		struct outcome o = scn_op(W_APPEND, 0, a, 10000);
 
 		CU_CLAIM(o.done && !o.result && !o.single_copy,
 			 "%d: done %d, %d, single copy %d", i, o.done, o.result,
 			 o.single_copy);
 	}
-	CU_EQ_INT(state(a, 0), ACCT_SYNC);
-	S->rate = 0;
-	finish();
+	CU_EQ_INT(scn_state(a, 0), ACCT_SYNC);
+	scn->rate = 0;
+	scn_finish();
 }
 
 /* The node that is left begins every account anew, far above what the other
@@ -733,27 +605,27 @@ static void partner_forgotten(void)
 	uint32_t epoch;
 	struct outcome o;
 
-	begin(false);
-	a = filled(0);
+	scn_begin(false);
+	a = scn_filled(0);
 	b = 1 - a;
-	sim_node_power_off(&S->n[a], true);
-	wait_ms(9000);
-	node_link_forget_peer(S->n[b].link);
-	wait_ms(1000);
-	CU_EQ_INT(account_holder(acc(b, 0)), b);
-	epoch = account_end(acc(b, 0)).epoch;
-	o = op(W_APPEND, 0, b, 3000);
+	sim_node_power_off(&scn->n[a], true);
+	scn_ms(9000);
+	node_link_forget_peer(scn->n[b].link);
+	scn_ms(1000);
+	CU_EQ_INT(account_holder(scn_account(b, 0)), b);
+	epoch = account_end(scn_account(b, 0)).epoch;
+	o = scn_op(W_APPEND, 0, b, 3000);
 	CU_CLAIM(o.done && o.result == 0, "served alone: %d", o.result);
 	CU_CLAIM(o.uid > UID_JUMP_STALE, "UID %u", o.uid);
-	CU_EQ_INT(account_end(acc(b, 0)).epoch, epoch);
-	sim_store_kill(sim_store_of(&S->n[b], 0));
-	wait_ms(1500);
-	o = op(W_APPEND, 0, b, 3000);
+	CU_EQ_INT(account_end(scn_account(b, 0)).epoch, epoch);
+	sim_store_kill(sim_store_of(&scn->n[b], 0));
+	scn_ms(1500);
+	o = scn_op(W_APPEND, 0, b, 3000);
 	CU_CLAIM(o.done && o.result == 0 && o.uid < 2 * UID_JUMP_STALE,
 		 "no second jump: UID %u", o.uid);
-	CU_CLAIM(!S->bad[0], "%s", S->bad);
-	sim_end(S);
-	free(S);
+	CU_CLAIM(!scn->bad[0], "%s", scn->bad);
+	sim_end(scn);
+	free(scn);
 }
 
 /* --- cost ------------------------------------------------------------------------------------- */
@@ -763,21 +635,21 @@ static void a_flag_costs_little_on_the_wire(void)
 	unsigned a;
 	uint64_t quiet, busy;
 
-	begin(false);
-	a = filled(0);
+	scn_begin(false);
+	a = scn_filled(0);
 	for (unsigned i = 0; i < 60; i++)
-		ok(W_DELIVER, 0, a);
-	wait_ms(3000);
-	quiet = S->wire_bytes;
-	wait_ms(2000);
-	quiet = S->wire_bytes - quiet;		/* heartbeats of 2 s */
-	busy = S->wire_bytes;
-	ok(W_FLAGS, 0, a);
-	wait_ms(1900);
-	busy = S->wire_bytes - busy;
+		scn_ok(W_DELIVER, 0, a);
+	scn_ms(3000);
+	quiet = scn->wire_bytes;
+	scn_ms(2000);
+	quiet = scn->wire_bytes - quiet;		/* heartbeats of 2 s */
+	busy = scn->wire_bytes;
+	scn_ok(W_FLAGS, 0, a);
+	scn_ms(1900);
+	busy = scn->wire_bytes - busy;
 	CU_CLAIM(busy < quiet + 1024, "%" PRIu64 " bytes, %" PRIu64 " without",
 		 busy, quiet);
-	finish();
+	scn_finish();
 }
 
 CU_TESTS(CU_CASE(refusal_before_write), CU_CASE(tempfail_waiting_imap),

@@ -411,6 +411,108 @@ static void three_time_outs_in_a_minute_back_off(void)
 		 "stays LONE for 5 s, not %u ticks", stayed);
 }
 
+/* --- a partner that is connected and does not answer --- */
+
+static bool began;
+
+/* Heartbeats flow all the while. */
+static void linked_ticks(unsigned n)
+{
+	for (began = false; n--; began |= did(ACT_BEGIN) != NULL) {
+		env.tick++;
+		env.silent = 0;
+		simple(EV_TICK);
+	}
+}
+
+static void link_is_up(void)
+{
+	env.link = env.partner_trusted = env.partner_seen = true;
+	env.silent = 0;
+	simple(EV_LINK_UP);
+	simple(EV_GATE);
+}
+
+static void a_live_link_lets_no_holder_start_alone(void)
+{
+	setup(0, 10, MARK_SYNC);
+	link_is_up();
+	f.wanted = f.writing = true;
+	linked_ticks(4 * env.takeover_delay);
+	CU_CLAIM(!began, "the partner may hold it by now");
+	CU_EQ_INT(p.gate, GATE_ASKING);
+	step((struct peer_event){.kind = EV_PARKED_THERE,
+				 .result = E_NOTFOUND});
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_START_ALONE);
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP);
+}
+
+static void a_live_link_lets_no_holder_go_on_alone(void)
+{
+	const char *why;
+
+	writing_holder();
+	append(false);
+	env.link = false;
+	simple(EV_LINK_DOWN);
+	link_is_up();
+	linked_ticks(4 * env.takeover_delay);
+	CU_EQ_INT(p.state, PEER_SYNC);
+	CU_EQ_INT(p.mark_asked, MARK_SYNC);	/* and shows nothing alone */
+	CU_CLAIM(!peer_may_append(&p, &env, &f), "nor does it write");
+	CU_EQ_INT(peer_verdict(&p, &env, &f, &why), VERDICT_WAIT);
+	step((struct peer_event){.kind = EV_RESIGN, .seq = 11});
+	CU_EQ_INT(p.state, PEER_LONE);
+	CU_CLAIM(peer_may_append(&p, &env, &f), "after RESIGN it does");
+}
+
+static void a_park_of_an_earlier_link_frees_nobody(void)
+{
+	setup(0, 10, MARK_SYNC);
+	link_is_up();
+	step((struct peer_event){.kind = EV_PARKED_THERE, .result = E_TEMP});
+	env.link = false;
+	simple(EV_LINK_DOWN);
+	link_is_up();
+	f.wanted = f.writing = true;
+	linked_ticks(4 * env.takeover_delay);
+	CU_CLAIM(!began, "it may be well again");
+}
+
+static void resign_said_again_does_not_begin_its_time_anew(void)
+{
+	unsigned n = 0;
+
+	setup(1, 10, MARK_SYNC);
+	link_is_up();
+	f.wanted = true;
+	while (n++ < 3 * env.takeover_delay && !did(ACT_BEGIN)) {
+		linked_ticks(1);
+		if (p.gate == GATE_ASKING)
+			step((struct peer_event){.kind = EV_RESIGN,
+						 .seq = UINT64_MAX});
+	}
+	CU_CLAIM(did(ACT_BEGIN), "taken over although each question is answered so");
+}
+
+static void a_lost_position_is_said_again(void)
+{
+	writing_holder();
+	step((struct peer_event){.kind = EV_POSITION_REQ, .gen = p.gen,
+				 .random = 5});
+	CU_NEED(did(ACT_SEND_REQ));		/* the log has grown */
+	CU_EQ_U64(p.gen, 5);
+	step((struct peer_event){.kind = EV_POSITION_REQ, .gen = 9});
+	CU_CLAIM(did(ACT_SEND_POSITION), "answered");
+	step((struct peer_event){.kind = EV_POSITION_REQ, .gen = 9});
+	CU_CLAIM(did(ACT_SEND_POSITION), "and again");
+	CU_EQ_U64(p.gen, 9);
+	/* Whoever asked has lost its own. */
+	linked_ticks(env.ack_timeout);
+	CU_CLAIM(did(ACT_SEND_REQ), "asks by itself then");
+}
+
 /* --- hand-over --- */
 
 static void a_hand_over_needs_rest_and_an_interval(void)
@@ -502,6 +604,11 @@ CU_TESTS(CU_CASE(a_start_in_sync_with_the_partner_jumps_nothing),
 	 CU_CASE(what_may_not_go_alone_waits_for_one_that_may),
 	 CU_CASE(a_silent_partner_is_believed_again_after_an_ack),
 	 CU_CASE(three_time_outs_in_a_minute_back_off),
+	 CU_CASE(a_live_link_lets_no_holder_start_alone),
+	 CU_CASE(a_live_link_lets_no_holder_go_on_alone),
+	 CU_CASE(a_park_of_an_earlier_link_frees_nobody),
+	 CU_CASE(resign_said_again_does_not_begin_its_time_anew),
+	 CU_CASE(a_lost_position_is_said_again),
 	 CU_CASE(a_hand_over_needs_rest_and_an_interval),
 	 CU_CASE(a_hand_over_with_other_values_is_seeded_first),
 	 CU_CASE(the_common_part_of_two_lineages),
