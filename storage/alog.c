@@ -328,8 +328,11 @@ void alog_append(struct alog *l, struct slice frame, struct position pos)
 	l->pos = pos;
 }
 
-/* A new segment: created, its header written, synced with its directory, then
- * used.  A crash before leaves a file beyond the end, which is removed. */
+/*
+ * A new segment.  It is not synced here, in the middle of the event loop: until
+ * the checkpoint's syncfs everything in it is in the journal too, and a crash
+ * leaves a file, whole or not, beyond the end, which is removed.
+ */
 static int create_segment(struct alog *l, struct alog_segment *s)
 {
 	struct fsio *fs = l->fs;
@@ -345,10 +348,6 @@ static int create_segment(struct alog *l, struct alog_segment *s)
 		return fd;
 	header_put(&s->head, head);
 	r = fsio_pwrite_all(fs, fd, head, sizeof(head), 0);
-	if (r == 0)
-		r = fs->ops->fsync(fs, fd);
-	if (r == 0)
-		r = fs->ops->fsync_dir(fs, l->dir);
 	if (r < 0) {
 		fs->ops->close(fs, fd);
 		return r;

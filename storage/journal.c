@@ -50,6 +50,9 @@ struct journal {
 	uint64_t time;
 	struct buf gather, flying;
 	uint32_t n_gathered;
+	/* A batch in `flying` that found no room in the file system (one that
+	 * copies on write, a quota): written when there is. */
+	uint64_t stuck_at, stuck_size;	/* 0: none */
 	bool urgent, want_all, broken;
 	struct flight *flight;
 };
@@ -494,14 +497,14 @@ int journal_put(struct journal *j, enum journal_type type,
  * ahead of the head, once for every MiB of the first pass over the ring; what
  * they overwrite was recycled or never used.
  */
-static int fill_ahead(struct journal *j)
+static void fill_ahead(struct journal *j)
 {
 	static const uint8_t zeros[ZERO_PIECE];
 	uint64_t at = j->head, to = at + ZERO_AHEAD;
 	int r = 0;
 
 	if (at <= j->filled)
-		return 0;
+		return;
 	if (to > j->end)
 		to = j->end;
 	/* The oldest batch, if the ring has come round to it. */
@@ -513,7 +516,25 @@ static int fill_ahead(struct journal *j)
 		r = fsio_pwrite_all(j->o.sys->fs, j->fd, zeros, n, at);
 		at += n;
 	}
+	/* Only for speed: what fails will show itself with a batch. */
 	j->filled = at;
+}
+
+/* No sync has failed: written again, it is what it would have been. */
+static int write_flying(struct journal *j, uint64_t offset, uint64_t size)
+{
+	int r = fsio_pwrite_all(j->o.sys->fs, j->fd, j->flying.p, size,
+				offset);
+
+	j->stuck_at = j->stuck_size = 0;
+	if (r == -ENOSPC || r == -EDQUOT) {
+		j->stuck_at = offset;
+		j->stuck_size = size;
+	} else if (r < 0) {
+		fail(j, r, "write");
+	} else {
+		fill_ahead(j);
+	}
 	return r;
 }
 
@@ -523,7 +544,6 @@ static int write_batch(struct journal *j)
 	struct buf swap = j->flying;
 	uint64_t size, offset;
 	uint8_t *p;
-	int r;
 
 	j->flying = j->gather;
 	j->gather = swap;
@@ -541,12 +561,13 @@ static int write_batch(struct journal *j)
 	j->urgent = j->want_all = false;
 	offset = j->head + size > j->end ? JOURNAL_BLOCK : j->head;
 	live_add(j, ++j->last_written, offset, size);
-	r = fsio_pwrite_all(j->o.sys->fs, j->fd, j->flying.p, size, offset);
-	if (r == 0)
-		r = fill_ahead(j);
-	if (r < 0)
-		fail(j, r, "write");
-	return r;
+	return write_flying(j, offset, size);
+}
+
+static int write_next(struct journal *j)
+{
+	return j->stuck_size ? write_flying(j, j->stuck_at, j->stuck_size) :
+			       write_batch(j);
 }
 
 static void durable(struct journal *j, uint64_t batch)
@@ -585,13 +606,14 @@ void journal_flush(struct journal *j, bool all)
 	struct flight *f;
 	int r;
 
-	if (j->broken || j->gather.n == 0 || (!j->urgent && !all))
+	if (j->broken || (!j->stuck_size &&
+			  (j->gather.n == 0 || (!j->urgent && !all))))
 		return;
 	if (j->flight) {
 		j->want_all |= all;
 		return;
 	}
-	if (write_batch(j) < 0)
+	if (write_next(j) < 0)
 		return;
 	f = NEW(struct flight);
 	*f = (struct flight){j, j->last_written};
@@ -624,16 +646,17 @@ int journal_sync(struct journal *j)
 		}
 		durable(j, batch);
 	}
-	if (j->gather.n == 0)
-		return 0;
-	if (write_batch(j) < 0)
-		return -EIO;
-	r = fs->ops->fsync(fs, j->fd);
-	if (r < 0) {
-		fail(j, r, "fsync");
-		return r;
+	while (j->stuck_size || j->gather.n > 0) {
+		r = write_next(j);
+		if (r < 0)
+			return j->broken ? -EIO : r;
+		r = fs->ops->fsync(fs, j->fd);
+		if (r < 0) {
+			fail(j, r, "fsync");
+			return r;
+		}
+		durable(j, j->last_written);
 	}
-	durable(j, j->last_written);
 	return 0;
 }
 

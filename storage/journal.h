@@ -88,9 +88,12 @@ int journal_put(struct journal *j, enum journal_type type,
 		const struct slice *parts, size_t n_parts, unsigned how,
 		uint64_t *batch_out);
 /* Writes what was gathered if something in it is not lazy, or all is true.
- * While a batch is in flight this happens after it. */
+ * While a batch is in flight this happens after it.  One that finds no room in
+ * the file system (which copies on write, or has quotas) is written by a later
+ * call. */
 void journal_flush(struct journal *j, bool all);
-/* Everything gathered is durable when this returns (blocks). */
+/* Everything gathered is durable when this returns (blocks).  -ENOSPC: not yet;
+ * -EIO: never. */
 int journal_sync(struct journal *j);
 /* Batches <= upto may be overwritten. */
 void journal_recycle(struct journal *j, uint64_t upto);

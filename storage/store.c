@@ -457,5 +457,5 @@ void store_status(struct store *s, struct store_status *out)
 	out->journal_used = journal_used(s->journal);
 	out->journal_size = journal_size(s->journal);
 	out->accounts = map_size(s->accounts);
-	out->low_space = s->low_space;
+	out->low_space = s->low_space || s->space_short;
 }

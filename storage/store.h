@@ -134,8 +134,12 @@ int store_append(struct store *s, struct account *a, const struct record *r,
 int store_accept(struct store *s, struct account *a, struct slice frame_bytes,
 		 const struct frame_bodies *bodies, uint8_t missing_hash[32],
 		 struct err *e);
-/* Published up to seq (must be <= durable): folds into state, index, message
- * files, and tells the watches. */
+/*
+ * Published up to seq (must be <= durable): folds into state, index, message
+ * files, and tells the watches.  E_NOSPACE, E_TEMP: a full or read-only disk,
+ * too many files; nothing is lost, it may be tried again.  Anything else is a
+ * matter of this account for good.
+ */
 int store_publish(struct store *s, struct account *a, uint64_t seq,
 		  struct err *e);
 /* The batch that is being gathered is written when the loop comes round;

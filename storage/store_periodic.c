@@ -12,19 +12,60 @@ void store_set_policy(struct store *s, const struct store_policy *p)
 	s->policy = *p;
 }
 
-static void check_space(struct store *s)
+static bool is_low(struct store *s, const char *path)
 {
 	uint64_t space, total;
-	bool low = false;
 
-	if (s->o.reserve == 0)
-		return;
-	if (s->fs->ops->space(s->fs, s->state_dir, &space, &total) == 0)
-		low = space < s->o.reserve;
-	if (s->mail_root[0] &&
-	    s->fs->ops->space(s->fs, s->mail_root, &space, &total) == 0)
-		low = low || space < s->o.reserve;
-	s->low_space = low;
+	return s->fs->ops->space(s->fs, path, &space, &total) == 0 &&
+	       space < s->o.reserve;
+}
+
+/* File systems of one round; more are asked for each account. */
+#define DEVS_MAX 64u
+struct dev_space {
+	uint64_t dev;
+	bool low;
+};
+
+static bool account_low(struct store *s, struct account *a,
+			struct dev_space *devs, size_t *n)
+{
+	struct fsio_stat st;
+	bool low;
+
+	if (a->dev == 0 && s->fs->ops->stat(s->fs, a->root, &st) == 0)
+		a->dev = st.dev;
+	for (size_t i = 0; a->dev && i < *n; i++)
+		if (devs[i].dev == a->dev)
+			return devs[i].low;
+	low = is_low(s, a->root);
+	if (a->dev && *n < DEVS_MAX)
+		devs[(*n)++] = (struct dev_space){a->dev, low};
+	return low;
+}
+
+/* Journal and logs of everybody need the state directory; the mail of one
+ * account only its own file system. */
+static void check_space(struct store *s)
+{
+	struct dev_space devs[DEVS_MAX];
+	struct slice key;
+	void *value;
+	size_t n = 0;
+	bool any = false, was = s->space_short;
+
+	if (s->o.reserve)
+		s->low_space = is_low(s, s->state_dir);
+	for (size_t i = 0; map_each(s->accounts, &i, &key, &value);) {
+		struct account *a = value;
+
+		a->low_space = s->o.reserve && account_low(s, a, devs, &n);
+		any = any || a->low_space;
+	}
+	s->space_short = any || s->low_space;
+	/* Who waits for room tries again. */
+	if (was && !s->space_short && s->on_space)
+		s->on_space(s->on_space_arg);
 }
 
 /* What the partner may still ask for is not removed, nor what a replay from

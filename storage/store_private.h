@@ -118,6 +118,7 @@ struct store {
 	struct store_done *done, *next_done;	/* of this, the next checkpoint */
 	size_t n_done, cap_done, n_next, cap_next;
 	bool failed, recovering, low_space;
+	bool space_short;		/* low somewhere, at the last check */
 	/* The callbacks of a durable batch run: a checkpoint to that batch would
 	 * recycle marks and resets that were not applied yet. */
 	bool landing, checkpoint_wanted;

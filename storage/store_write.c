@@ -290,7 +290,7 @@ int store_append(struct store *s, struct account *a, const struct record *r,
 	uint32_t nonce;
 	int n = may_write(s, a, e);
 
-	if (n == 0 && s->low_space && adds_mail(r))
+	if (n == 0 && (s->low_space || a->low_space) && adds_mail(r))
 		n = err_set(e, E_NOSPACE, "less than pair_reserve is free: no "
 			    "new mail");
 	if (n == 0)
@@ -540,6 +540,30 @@ static int publish_one(struct account *a, struct pending_frame *p,
 	return 0;
 }
 
+/*
+ * What passes by itself or when room is made: files are written before anything
+ * of a record is applied, so that it can be tried again.
+ */
+static int as_temporary(struct account *a, int r, struct err *e)
+{
+	switch (r) {
+	case -ENOSPC:
+	case -EDQUOT:
+		a->low_space = true;
+		r = E_NOSPACE;
+		break;
+	case -EROFS:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+		r = E_TEMP;
+		break;
+	}
+	if (r < 0 && e)
+		e->code = r;
+	return r;
+}
+
 int store_publish(struct store *s, struct account *a, uint64_t seq,
 		  struct err *e)
 {
@@ -557,7 +581,7 @@ int store_publish(struct store *s, struct account *a, uint64_t seq,
 		r = state_replayed(a->state, e);
 		a->replaying = r < 0;
 	}
-	return r;
+	return as_temporary(a, r, e);
 }
 
 void store_on_durable(struct store *s, store_durable *cb, void *arg)

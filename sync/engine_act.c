@@ -148,13 +148,23 @@ bool engine_written_off(struct eacct *ea)
 static int publish(struct eacct *ea, uint64_t seq)
 {
 	struct err err = ERR_NONE;
+	int r;
 
 	if (seq <= account_published(ea->a).seq)
 		return 0;
-	if (store_publish(ea->e->store, ea->a, seq, &err) < 0) {
+	r = store_publish(ea->e->store, ea->a, seq, &err);
+	if (r == E_NOSPACE || r == E_TEMP) {
+		/* The next step comes to it again, at the latest a tick. */
+		if (!ea->publish_waits)
+			engine_event(ea->e, ea, "publish_waits", err.op);
+		ea->publish_waits = true;
+		return -1;
+	}
+	if (r < 0) {
 		engine_park(ea, err.op);
 		return -1;
 	}
+	ea->publish_waits = false;
 	ea->changed_tick = ea->e->env.tick;
 	engine_published(ea);
 	engine_dirty(ea);

@@ -183,6 +183,7 @@ struct eacct {
 	uint8_t seed_out_digest[16];
 	uint64_t seed_out_tick;
 	/* checkpoint and digests */
+	bool publish_waits;		/* no room to show what is durable */
 	uint64_t ops_since, changed_tick;
 	uint8_t last_digest[16];
 	uint64_t last_digest_seq;

@@ -197,6 +197,19 @@ static void tell_sync(struct store_node *n)
 			 n->engine ? IPC_STORE_OPEN : IPC_STORE_SHUT, 0);
 }
 
+static void set_policy(struct store_node *n)
+{
+	struct conf *c = n->role->conf;
+	struct store_policy p = {
+		.expunged_keep_usec = conf_time(c, NULL, "pair_expunged_keep"),
+		.log_keep_usec = conf_time(c, NULL, "pair_log_keep"),
+		.log_size = conf_size(c, NULL, "pair_log_size"),
+		.partner = n->role->identity.member,
+	};
+
+	store_set_policy(n->store, &p);
+}
+
 static int open_store(struct store_node *n, struct err *e)
 {
 	struct role *r = n->role;
@@ -228,6 +241,7 @@ static int open_store(struct store_node *n, struct err *e)
 		store_close(TAKE(n->store));
 		return e->code;
 	}
+	set_policy(n);
 	memcpy(n->opened_pair, r->identity.pair_id.b, 16);
 	n->opened_index = r->identity.index;
 	n->host = (struct session_host){
@@ -582,6 +596,7 @@ static void store_commit(struct role *r)
 	if (n->engine) {
 		engine_opts_of(n, &eo);
 		engine_reconfigure(n->engine, &eo);
+		set_policy(n);
 		n->host.single = eo.single;
 	}
 }
@@ -607,6 +622,7 @@ static void store_identity(struct role *r)
 	if (n->engine) {
 		engine_opts_of(n, &eo);
 		engine_reconfigure(n->engine, &eo);
+		set_policy(n);
 		n->host.single = eo.single;
 		return;
 	}

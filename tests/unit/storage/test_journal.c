@@ -280,7 +280,7 @@ static void a_failed_sync_is_final(void)
 static void a_failed_write_is_final(void)
 {
 	begin();
-	simdisk_fail(disk, SIM_PWRITE, NULL, 1, 1, ENOSPC);
+	simdisk_fail(disk, SIM_PWRITE, NULL, 1, 1, EIO);
 	put("one", 0);
 	journal_flush(jrn, false);
 	CU_EQ_INT(failures, 1);

@@ -1,0 +1,306 @@
+/*
+ * Sick disks: a full, read-only or failing one at each call in turn.  What was
+ * reported durable stays, nothing that failed is taken for done, other accounts
+ * go on, and when the fault is gone the store goes on or has said that only a
+ * new process can.
+ */
+
+#include "tests/lib/cu.h"
+
+#include "tests/lib/crash.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TEXT "Subject: x\r\n\r\nbody\r\n"
+#define ANY (SIM_CHANGES | SIM_SYNCS)
+
+static struct rig rig_of_case;
+static struct rig *const g = &rig_of_case;
+
+static void begin(void)
+{
+	struct err e = ERR_NONE;
+
+	rig_init(g, 3, 256 * 1024);
+	CU_OK(rig_open(g, &e), &e);
+	for (unsigned i = 0; i < 2; i++) {
+		rig_epoch(g, i);
+		rig_add(g, i, "INBOX", TEXT);
+	}
+	rig_turn(g);
+	rig_publish_all(g);
+}
+
+/* --- by name -------------------------------------------------------------------- */
+
+/* Durable and not shown: it waits, and nobody is parked. */
+static void a_full_disk_delays_publishing_and_no_more(void)
+{
+	struct account *a;
+	struct err e = ERR_NONE;
+
+	begin();
+	a = rig_account(g, 0);
+	rig_add(g, 0, "INBOX", TEXT "2\r\n");
+	rig_add(g, 1, "INBOX", TEXT "2\r\n");
+	rig_turn(g);
+	for (int error = 0; error < 3; error++) {
+		static const int errors[] = {ENOSPC, EDQUOT, EROFS};
+
+		simdisk_fail(g->disk, SIM_CREATE | SIM_PWRITE, "/user0/", 1,
+			     1u << 30, errors[error]);
+		CU_EQ_INT(store_publish(g->store, a, 3, &e),
+			  errors[error] == EROFS ? E_TEMP : E_NOSPACE);
+		CU_EQ_U64(account_published(a).seq, 2);
+	}
+	CU_EQ_INT(mailbox_messages(account_mailbox(a, SLICE_LIT("INBOX"))), 1);
+	rig_publish(g, 1, 3);
+	CU_EQ_U64(account_published(rig_account(g, 1)).seq, 3);
+	simdisk_fail(g->disk, 0, NULL, 0, 0, 0);
+	CU_OK(store_publish(g->store, a, 3, &e), &e);
+	CU_EQ_INT(mailbox_messages(account_mailbox(a, SLICE_LIT("INBOX"))), 2);
+	CU_CLAIM(!g->failed, "%s", g->failed_why);
+	rig_fini(g);
+}
+
+/* Also the journal may find no room: on a file system that copies on write. */
+static void a_batch_without_room_is_written_when_there_is(void)
+{
+	begin();
+	simdisk_fail(g->disk, SIM_PWRITE, "/journal/0", 1, 1u << 30, ENOSPC);
+	CU_EQ_INT(rig_add(g, 0, "INBOX", TEXT "2\r\n"), 0);
+	rig_turn(g);
+	CU_EQ_INT(rig_add(g, 1, "INBOX", TEXT "2\r\n"), 0);
+	rig_turn(g);
+	CU_CLAIM(!g->failed, "%s", g->failed_why);
+	CU_EQ_U64(account_durable(rig_account(g, 0)).seq, 2);
+	simdisk_fail(g->disk, 0, NULL, 0, 0, 0);
+	rig_turn(g);
+	CU_EQ_U64(account_durable(rig_account(g, 0)).seq, 3);
+	CU_EQ_U64(account_durable(rig_account(g, 1)).seq, 3);
+	rig_publish_all(g);
+	simdisk_kill(g->disk);
+	store_drop(g->store);
+	g->store = NULL;
+	simdisk_power_loss(g->disk, (struct simdisk_keep){.kind = KEEP_NONE});
+	simdisk_revive(g->disk);
+	CU_EQ_INT(crash_judge(g, g, "after a batch without room"), 0);
+	rig_fini(g);
+}
+
+/* Mail is refused where the room is short, and taken elsewhere. */
+static void a_full_file_system_refuses_its_own_mail_only(void)
+{
+	struct err e = ERR_NONE;
+
+	begin();
+	rig_add(g, 0, "INBOX", TEXT "2\r\n");
+	rig_turn(g);
+	simdisk_fail(g->disk, SIM_CREATE, "/user0/", 1, 1u << 30, ENOSPC);
+	CU_EQ_INT(store_publish(g->store, rig_account(g, 0), 3, &e), E_NOSPACE);
+	CU_EQ_INT(rig_add(g, 0, "INBOX", TEXT "3\r\n"), E_NOSPACE);
+	CU_EQ_INT(rig_add(g, 1, "INBOX", TEXT "3\r\n"), 0);
+	simdisk_fail(g->disk, 0, NULL, 0, 0, 0);
+	store_periodic(g->store);
+	CU_EQ_INT(rig_add(g, 0, "INBOX", TEXT "3\r\n"), 0);
+	rig_turn(g);
+	rig_publish_all(g);
+	rig_fini(g);
+}
+
+/* The next sync would say "fine" about pages that are gone. */
+static void a_failed_sync_is_final_for_the_process(void)
+{
+	static const unsigned calls[] = {SIM_FDATASYNC, SIM_SYNCFS};
+
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		begin();
+		simdisk_fail(g->disk, calls[i], NULL, 1, 1, EIO);
+		rig_add(g, 0, "INBOX", TEXT "2\r\n");
+		rig_turn(g);
+		rig_checkpoint(g);
+		rig_turn(g);
+		CU_CLAIM(g->failed, "it goes on after a failed sync");
+		CU_CLAIM(strstr(g->failed_why, "nothing more is written") !=
+				 NULL, "%s", g->failed_why);
+		CU_CLAIM(rig_add(g, 1, "INBOX", TEXT "3\r\n") < 0,
+			 "it takes mail after a failed sync");
+		rig_fini(g);
+	}
+}
+
+/* The event loop waits for no disk in the ordinary life of an account. */
+static void a_new_log_segment_costs_no_sync_of_its_own(void)
+{
+	struct simdisk_counts before, after;
+
+	rig_init(g, 3, 4 << 20);
+	g->opts.log_segment = 4096;
+	struct err e = ERR_NONE;
+	CU_OK(rig_open(g, &e), &e);
+	rig_epoch(g, 0);
+	rig_turn(g);
+	rig_publish_all(g);
+	for (int n = 0; n < 200; n++)
+		rig_noop(g, 0);
+	rig_turn(g);
+	before = simdisk_counts(g->disk);
+	CU_OK(alog_flush(rig_account(g, 0)->log, &e), &e);
+	after = simdisk_counts(g->disk);
+	CU_CLAIM(after.writes - before.writes >= 4, "one segment only");
+	CU_EQ_U64(after.syncs - before.syncs, 0);
+	rig_fini(g);
+}
+
+/* --- at every call ----------------------------------------------------------------- */
+
+static void step(struct rig *r)
+{
+	rig_turn(r);
+	rig_publish_all(r);
+}
+
+static void run_mail(struct rig *r)
+{
+	bool added, made, renamed = false;
+	struct err e = ERR_NONE;
+
+	if (!r->store && rig_open(r, &e) < 0)
+		return;
+	rig_epoch(r, 0);
+	rig_epoch(r, 1);
+	step(r);
+	added = rig_add(r, 0, "INBOX", TEXT "1\r\n") == 0;
+	rig_add_large(r, 1, "INBOX", 100000);
+	step(r);
+	/* What was refused is not there: no record may speak of it. */
+	if (added)
+		rig_flags(r, 0, "INBOX", 1, MSG_SEEN);
+	rig_mark(r, 0, MARK_LONE);
+	step(r);
+	rig_checkpoint(r);
+	step(r);
+	made = rig_create(r, 0, "Work") == 0;
+	step(r);
+	if (made) {
+		rig_copy(r, 0, "INBOX", 1, "Work", true);
+		renamed = rig_rename(r, 0, "Work", "Play") == 0;
+	}
+	step(r);
+	rig_add(r, 1, "INBOX", TEXT "2\r\n");
+	step(r);
+	if (renamed)
+		rig_delete(r, 0, "Work", "Play");
+	step(r);
+	rig_checkpoint(r);
+	step(r);
+}
+
+static void run_reset(struct rig *r)
+{
+	struct err e = ERR_NONE;
+
+	if (!r->store && rig_open(r, &e) < 0)
+		return;
+	rig_epoch(r, 0);
+	rig_epoch(r, 1);
+	step(r);
+	rig_add(r, 0, "INBOX", TEXT "1\r\n");
+	rig_add(r, 1, "INBOX", TEXT "1\r\n");
+	rig_turn(r);
+	rig_publish(r, 0, 1);
+	rig_cut(r, 0, 1);
+	rig_turn(r);
+	rig_checkpoint(r);
+	step(r);
+	rig_add(r, 0, "INBOX", TEXT "2\r\n");
+	step(r);
+}
+
+struct loop_result {
+	unsigned runs, hits, failures, ended;
+};
+
+/* One call fails, or all from there on until the fault is taken away. */
+static void fault_at(const char *name, void (*run)(struct rig *), uint64_t k,
+		     int error, bool lasting, struct loop_result *out)
+{
+	struct rig *r = xmalloc(sizeof(*r));
+	char where[120];
+	struct rig_account saved[RIG_ACCOUNTS];
+
+	rig_init(r, 5, 256 * 1024);
+	simdisk_fail(r->disk, ANY, NULL, k, lasting ? 1u << 30 : 1, error);
+	run(r);
+	simdisk_fail(r->disk, 0, NULL, 0, 0, 0);
+	/* It goes on where it is, or it has said that it cannot. */
+	if (r->store && !r->failed) {
+		rig_publish_all(r);
+		for (unsigned i = 0; i < RIG_ACCOUNTS; i++) {
+			struct account *a = r->acct[i].wanted ?
+					    rig_account(r, i) : NULL;
+
+			if (a && !account_quiet(a) && !r->failed)
+				step(r);
+		}
+	}
+	out->ended += r->failed;
+	snprintf(where, sizeof(where), "%s, call %ju, %s%s", name,
+		 (uintmax_t)k, err_name(-error), lasting ? ", lasting" : "");
+	if (r->store) {
+		simdisk_kill(r->disk);
+		store_drop(r->store);
+		r->store = NULL;
+		if (k % 2)
+			simdisk_power_loss(r->disk, (struct simdisk_keep){
+				.kind = k % 4 == 1 ? KEEP_NONE : KEEP_RANDOM,
+				.seed = k});
+		simdisk_revive(r->disk);
+	}
+	memcpy(saved, r->acct, sizeof(saved));
+	out->runs++;
+	if (crash_judge(r, r, where)) {
+		out->failures++;
+		fprintf(stderr, "failed: %s\n", where);
+	}
+	rig_fini(r);
+	free(r);
+}
+
+static void faults(const char *name, void (*run)(struct rig *))
+{
+	static const int errors[] = {ENOSPC, EIO, EROFS};
+	struct loop_result out = {0};
+	struct rig *r = xmalloc(sizeof(*r));
+	uint64_t calls;
+
+	cu_timeout(300);
+	rig_init(r, 5, 256 * 1024);
+	calls = simdisk_calls(r->disk);
+	run(r);
+	calls = simdisk_calls(r->disk) - calls;
+	rig_fini(r);
+	free(r);
+	for (uint64_t k = 1; k <= calls; k++)
+		for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+			for (int lasting = 0; lasting < 2; lasting++)
+				fault_at(name, run, k, errors[i], lasting,
+					 &out);
+	printf("%s: %ju calls, %u faults, %u ended their process\n", name,
+	       (uintmax_t)calls, out.runs, out.ended);
+	CU_CLAIM(calls > 30 && out.runs >= 6 * calls, "nothing was tried");
+	CU_EQ_INT(out.failures, 0);
+}
+
+static void faults_while_mail_comes(void) { faults("mail", run_mail); }
+static void faults_around_a_cut(void) { faults("cut", run_reset); }
+
+CU_TESTS(CU_CASE(a_full_disk_delays_publishing_and_no_more),
+	 CU_CASE(a_batch_without_room_is_written_when_there_is),
+	 CU_CASE(a_full_file_system_refuses_its_own_mail_only),
+	 CU_CASE(a_failed_sync_is_final_for_the_process),
+	 CU_CASE(a_new_log_segment_costs_no_sync_of_its_own),
+	 CU_CASE(faults_while_mail_comes),
+	 CU_CASE(faults_around_a_cut))
