@@ -142,6 +142,11 @@ uint64_t peer_sendable(const struct peer *p, const struct peer_facts *f)
 	case PEER_REPLICA:
 	case PEER_IDLE:
 		break;
+	case PEER_NEEDS_SEED:
+		/* What the partner lost. */
+		if (p->their_common != p->their_end.seq)
+			return 0;
+		break;
 	default:
 		return 0;
 	}
@@ -406,6 +411,11 @@ static void parked_there(struct step *s)
 	struct peer *p = s->p;
 
 	p->parked_there = true;
+	if (p->state == PEER_JUDGING) {
+		/* It will not judge. */
+		p->their_copy = COPY_PARKED;
+		step_move(s, PEER_IDLE);
+	}
 	/* It has no such account: no Position will come. */
 	if (p->gate == GATE_ASKING && s->ev->result == E_NOTFOUND)
 		gate_give_up(s);
@@ -527,6 +537,12 @@ static void of_the_log(struct step *s)
 		break;
 	case EV_PROGRESS:
 		p->progress_tick = s->env->tick;
+		break;
+	case EV_SEEDING_THERE:
+		/* Found out at an open gate: until the next exchange it takes
+		 * no records, and nothing waits for it. */
+		if (p->gate == GATE_OPEN && p->their_copy == COPY_WHOLE)
+			p->their_copy = COPY_SEEDING;
 		break;
 	case EV_PUBLISHED:
 		if (ev->seq > p->their_published)

@@ -121,6 +121,7 @@ enum peer_event_kind {
 	EV_ACK,			/* seq */
 	EV_NACK,		/* seq expected */
 	EV_PROGRESS,		/* body bytes credited */
+	EV_SEEDING_THERE,	/* the partner takes a seed, it needs one */
 	EV_PUBLISHED,		/* seq: the holder's */
 	EV_MARKED,		/* a mark LONE is durable; seq: its serial */
 	EV_ASKED,		/* the partner has a login; switchover */
@@ -215,6 +216,8 @@ struct peer {
 	uint64_t asked_tick;
 	/* the partner, as of the present generation */
 	struct position their_end, their_acked;
+	uint64_t their_common;		/* up to here their log is in this one,
+					 * or will be when it is pulled */
 	uint8_t their_mark, their_copy;
 	bool their_regressed, their_trusted;
 	uint64_t their_published;

@@ -125,6 +125,29 @@ static bool needs_seed(const struct step *s, uint64_t end, uint64_t other_floor,
 	return end < other_floor || (end == 0 && other_end >= most);
 }
 
+/* A copy that is in quarantine or will be replaced says nothing of its branch:
+ * this one is served by itself. */
+static bool judges(uint8_t copy)
+{
+	return copy == COPY_WHOLE || copy == COPY_FORKED;
+}
+
+/* The partner has less than it acked: nothing but the own mark says now that
+ * what it lost was shown. */
+static void lost_there(struct step *s, uint64_t common)
+{
+	struct peer *p = s->p;
+
+	p->acked = common;
+	if (s->f->published.seq <= common)
+		return;
+	if (p->lone_end < s->f->published.seq)
+		p->lone_end = s->f->published.seq;
+	hold_leave_sync(s, LONE_REGRESSED, false);
+	if (p->mark_asked == MARK_SYNC)
+		hold_mark(s, MARK_LONE);
+}
+
 static void opened(struct step *s, const struct link_position *pos)
 {
 	struct peer *p = s->p;
@@ -137,11 +160,16 @@ static void opened(struct step *s, const struct link_position *pos)
 	if (p->state == PEER_PARKED || p->state == PEER_RESIGNED ||
 	    p->state == PEER_CUTTING)
 		return;
+	p->their_common = common < end && common < theirs ? common : theirs;
 	if (p->state == PEER_NEEDS_SEED || p->state == PEER_SEEDING) {
+		/* What the partner lost comes back from here; a seed that
+		 * lacks it is not installed. */
+		if (common == theirs && end > theirs)
+			step_act(s, ACT_SEND_FROM)->seq = theirs + 1;
 		step_act(s, ACT_SEED);
 		return;
 	}
-	if (common < end && common < theirs) {
+	if (common < end && common < theirs && judges(pos->copy)) {
 		p->fork_seq = common;
 		step_move(s, PEER_JUDGING);
 		step_act(s, ACT_SCAN_FORK)->seq = common;
@@ -161,13 +189,21 @@ static void opened(struct step *s, const struct link_position *pos)
 	/* All that was ever shown here is there too: SYNC, lazily. */
 	if (common == end && !peer_holds(p) && p->mark_asked != MARK_SYNC)
 		hold_mark(s, MARK_SYNC);
+	if (common < end && common < theirs) {
+		/* A fork that is not judged. */
+		if (peer_holds(p))
+			p->acked = common;
+		return;
+	}
 	if (theirs > end) {
 		/* Its records come first; holding is decided after them. */
 		p->may_write = false;
 		step_move(s, PEER_PULLING);
 		return;
 	}
-	if (peer_holds(p))
+	if (peer_holds(p) && theirs < p->acked)
+		lost_there(s, theirs);
+	else if (peer_holds(p))
 		hold_acked(s, theirs);
 	step_act(s, ACT_SEND_FROM)->seq = theirs + 1;
 }
@@ -266,6 +302,12 @@ void gate_tick(struct step *s)
 	/* Who asked has both Positions by now, or lost its own. */
 	if (p->gate == GATE_ASKING && !p->own_req && !p->heard &&
 	    p->state != PEER_CUTTING && waited >= s->env->ack_timeout) {
+		gate_request(s, s->ev->random);
+		return;
+	}
+	/* What it knows of the fork was lost on its way. */
+	if (p->gate == GATE_OPEN && p->state == PEER_JUDGING &&
+	    !p->their_facts && waited >= s->env->ack_timeout) {
 		gate_request(s, s->ev->random);
 		return;
 	}

@@ -23,7 +23,7 @@ void hold_enter(struct step *s)
 	if (peer_holds(p))
 		return;
 	if (p->gate == GATE_OPEN)
-		p->acked = p->their_end.seq < end ? p->their_end.seq : end;
+		p->acked = p->their_common < end ? p->their_common : end;
 	p->lone_limit = end;
 	p->converging = false;
 	p->progress_tick = s->env->tick;
@@ -49,13 +49,13 @@ static void back_off(struct step *s)
 
 	if (s->env->tick - p->leaves_tick > PEER_LEAVES_TICKS)
 		p->leaves = 0;
+	/* A minute went well since the last one. */
+	if (s->env->tick > p->backoff_until + PEER_LEAVES_TICKS)
+		p->backoff = 0;
 	if (!p->leaves++)
 		p->leaves_tick = s->env->tick;
-	if (p->leaves < PEER_LEAVES) {
-		if (!p->leaves)
-			p->backoff = 0;
+	if (p->leaves < PEER_LEAVES)
 		return;
-	}
 	p->backoff = p->backoff ? p->backoff * 2 : PEER_BACKOFF_MIN;
 	if (p->backoff > PEER_BACKOFF_MAX)
 		p->backoff = PEER_BACKOFF_MAX;
@@ -162,7 +162,8 @@ void hold_settle(struct step *s)
 		p->lone_limit = f->end.seq;
 	}
 	if (p->gate == GATE_OPEN && p->their_copy != COPY_WHOLE)
-		hold_leave_sync(s, LONE_SEEDING, false);
+		hold_leave_sync(s, p->their_copy == COPY_PARKED ?
+				LONE_VERSION : LONE_SEEDING, false);
 	/* After a time-out with the link up it takes an ack to believe in the
 	 * partner again: else nothing would ever be shown with one copy. */
 	if (p->state == PEER_LONE && hold_reachable(s) &&

@@ -23,7 +23,8 @@ static uint64_t jump_for(struct step *s, enum epoch_reason why, bool alone,
 	}
 	if (why == EPOCH_START && p->their_trusted &&
 	    p->their_copy == COPY_WHOLE && !s->env->regressed &&
-	    (p->start_mark == MARK_SYNC || s->f->end.seq == 0))
+	    ((p->start_mark == MARK_SYNC && p->mark_asked == MARK_SYNC) ||
+	     s->f->end.seq == 0))
 		return 0;
 	/* Nobody ever wrote here, and the other can say so. */
 	if (!alone && s->f->end.seq == 0 && p->gate == GATE_OPEN)

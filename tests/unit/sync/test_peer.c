@@ -513,6 +513,169 @@ static void a_lost_position_is_said_again(void)
 	CU_CLAIM(did(ACT_SEND_REQ), "asks by itself then");
 }
 
+/* --- a partner whose copy is not whole --- */
+
+/* The partner's log: common up to 8, then its own epoch up to `end'. */
+static void fork_position(uint8_t copy, uint64_t end)
+{
+	struct lineage_entry l[] = {{2, 7, 1, 8, 0, 0}, {3, 9, 9, end, 0, 1}};
+	struct link_position pos = {
+		.end = {3, 9, end, 5}, .mark = MARK_SYNC, .copy = copy,
+		.trusted = true, .holder = 1, .lineage = l, .n_lineage = 2};
+
+	step((struct peer_event){.kind = EV_POSITION, .gen = p.gen,
+				 .position = &pos});
+}
+
+static void a_fork_with_a_copy_in_quarantine_is_not_judged(void)
+{
+	static const uint8_t copies[] = {COPY_PARKED, COPY_NEEDS_SEED,
+					 COPY_SEEDING};
+
+	for (size_t i = 0; i < 3; i++) {
+		setup(0, 10, MARK_SYNC);
+		f.published.seq = 8;
+		link_is_up();
+		fork_position(copies[i], 12);
+		CU_EQ_INT(p.state, PEER_LONE);
+		CU_EQ_INT(p.reason, copies[i] == COPY_PARKED ? LONE_VERSION :
+			  LONE_SEEDING);
+		CU_EQ_U64(p.acked, 8);		/* not what its branch has */
+		CU_EQ_U64(peer_sendable(&p, &f), 0);
+		f.writing = true;
+		simple(EV_WANTED);
+		begun();
+		CU_CLAIM(peer_may_append(&p, &env, &f), "served here");
+	}
+}
+
+static void judging_ends_when_the_partner_parks(void)
+{
+	setup(0, 10, MARK_SYNC);
+	f.published.seq = 8;
+	link_is_up();
+	fork_position(COPY_WHOLE, 12);
+	CU_EQ_INT(p.state, PEER_JUDGING);
+	step((struct peer_event){.kind = EV_PARKED_THERE, .result = E_TEMP});
+	CU_EQ_INT(p.state, PEER_LONE);
+	CU_EQ_U64(p.acked, 8);
+}
+
+static void judging_asks_again_for_what_it_did_not_hear(void)
+{
+	setup(0, 10, MARK_SYNC);
+	f.published.seq = 8;
+	link_is_up();
+	fork_position(COPY_WHOLE, 12);
+	step((struct peer_event){.kind = EV_FORK_FACTS, .wrote = true,
+				 .known = true});
+	CU_CLAIM(did(ACT_SEND_FORKINFO), "says what it knows");
+	linked_ticks(env.ack_timeout);
+	CU_CLAIM(did(ACT_SEND_REQ), "theirs was lost: positions again");
+	CU_EQ_INT(p.gate, GATE_ASKING);
+}
+
+static void nothing_waits_for_a_copy_that_is_being_seeded(void)
+{
+	writing_holder();
+	append(false);
+	simple(EV_SEEDING_THERE);
+	CU_EQ_INT(p.state, PEER_LONE);
+	CU_EQ_INT(p.reason, LONE_SEEDING);
+	CU_EQ_U64(peer_sendable(&p, &f), 0);
+	step((struct peer_event){.kind = EV_MARKED, .seq = p.mark_serial});
+	CU_NEED(did(ACT_PUBLISH));
+	CU_EQ_U64(did(ACT_PUBLISH)->seq, 12);
+	linked_ticks(3);
+	CU_EQ_INT(p.state, PEER_LONE);		/* until positions say whole */
+}
+
+/* Its log ends at `end' of the line that writing_holder() began. */
+static void behind_position(uint64_t end)
+{
+	struct lineage_entry l[2] = {lin[0], lin[1]};
+	struct link_position pos = {
+		.end = {lin[1].epoch, 8, end, 5}, .mark = MARK_SYNC,
+		.copy = COPY_WHOLE, .trusted = true, .holder = 0,
+		.lineage = l, .n_lineage = 2};
+
+	l[1].last_seq = end;
+	step((struct peer_event){.kind = EV_POSITION, .gen = p.gen,
+				 .position = &pos});
+}
+
+static void an_ack_of_a_partner_that_lost_it_counts_no_more(void)
+{
+	writing_holder();
+	append(false);
+	lin[1].last_seq = 12;
+	step((struct peer_event){.kind = EV_ACK, .seq = 12});
+	published();
+	CU_EQ_U64(f.published.seq, 12);
+	simple(EV_GATE);
+	behind_position(11);
+	CU_EQ_U64(p.acked, 11);
+	CU_EQ_INT(p.mark_asked, MARK_LONE);	/* one copy of what was shown */
+	CU_CLAIM(p.state != PEER_SYNC, "state %s", peer_state_name(p.state));
+	CU_EQ_INT(p.reason, LONE_REGRESSED);
+	step((struct peer_event){.kind = EV_ACK, .seq = 12});
+	CU_EQ_INT(p.state, PEER_SYNC);
+	CU_EQ_INT(p.mark_asked, MARK_SYNC);
+}
+
+static void a_mark_lone_of_this_life_makes_the_next_epoch_jump(void)
+{
+	writing_holder();
+	append(false);
+	env.link = false;
+	simple(EV_LINK_DOWN);
+	env.silent = 4;
+	env.tick++;
+	simple(EV_TICK);
+	CU_EQ_INT(p.mark_asked, MARK_LONE);
+	step((struct peer_event){.kind = EV_MARKED, .seq = p.mark_serial});
+	published();
+	/* Its trust was lost for a while, and with it the epoch. */
+	p.may_write = false;
+	link_is_up();
+	behind_position(11);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_START);
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP);
+}
+
+/* Leaves SYNC by time-out three times; gives how long it stays LONE then. */
+static unsigned three_time_outs(void)
+{
+	for (unsigned k = 0; k < 3; k++) {
+		append(false);
+		while (p.state == PEER_SYNC || p.state == PEER_CATCHUP)
+			linked_ticks(1);
+		step((struct peer_event){.kind = EV_ACK, .seq = f.end.seq});
+		published();
+		while (k < 2 && p.state != PEER_SYNC) {
+			linked_ticks(1);
+			published();
+		}
+	}
+	return p.backoff;
+}
+
+static void a_back_off_is_forgotten_after_a_good_minute(void)
+{
+	unsigned k;
+
+	writing_holder();
+	CU_EQ_INT(three_time_outs(), PEER_BACKOFF_MIN);
+	for (k = 0; k < 200 && p.state != PEER_SYNC; k++) {
+		linked_ticks(1);
+		published();
+	}
+	linked_ticks(3 * PEER_LEAVES_TICKS);
+	CU_EQ_INT(p.state, PEER_SYNC);
+	CU_EQ_INT(three_time_outs(), PEER_BACKOFF_MIN);
+}
+
 /* --- hand-over --- */
 
 static void a_hand_over_needs_rest_and_an_interval(void)
@@ -609,6 +772,13 @@ CU_TESTS(CU_CASE(a_start_in_sync_with_the_partner_jumps_nothing),
 	 CU_CASE(a_park_of_an_earlier_link_frees_nobody),
 	 CU_CASE(resign_said_again_does_not_begin_its_time_anew),
 	 CU_CASE(a_lost_position_is_said_again),
+	 CU_CASE(a_fork_with_a_copy_in_quarantine_is_not_judged),
+	 CU_CASE(judging_ends_when_the_partner_parks),
+	 CU_CASE(judging_asks_again_for_what_it_did_not_hear),
+	 CU_CASE(nothing_waits_for_a_copy_that_is_being_seeded),
+	 CU_CASE(an_ack_of_a_partner_that_lost_it_counts_no_more),
+	 CU_CASE(a_mark_lone_of_this_life_makes_the_next_epoch_jump),
+	 CU_CASE(a_back_off_is_forgotten_after_a_good_minute),
 	 CU_CASE(a_hand_over_needs_rest_and_an_interval),
 	 CU_CASE(a_hand_over_with_other_values_is_seeded_first),
 	 CU_CASE(the_common_part_of_two_lineages),
