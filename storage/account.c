@@ -118,6 +118,11 @@ void account_digest(struct account *a, uint8_t out[16])
 	state_digest(a->state, out);
 }
 
+unsigned account_mismatches(const struct account *a)
+{
+	return state_mismatches(a->state);
+}
+
 void account_checkpoint_op(struct account *a, struct arena *arena,
 			   struct op_checkpoint *out)
 {

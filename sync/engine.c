@@ -382,7 +382,11 @@ void engine_message(struct engine *e, const struct link_msg *m)
 		engine_link_up(e, &l);
 		return;
 	case LINK_DOWN:
-		e->failed_dials = m->down.failed;
+		/* A sync that was restarted counts from 0. */
+		e->failed_dials += m->down.failed < e->failed_there ?
+				   m->down.failed :
+				   m->down.failed - e->failed_there;
+		e->failed_there = m->down.failed;
 		e->env.trusted = m->down.trusted;
 		if (m->down.member) {
 			e->env.member = true;

@@ -145,9 +145,21 @@ bool engine_written_off(struct eacct *ea)
 	return yes;
 }
 
+/* A CHECKPOINT told another digest than this copy has: a fault of ours.  The
+ * holder serves on, the other copy is seeded. */
+static void checkpoints(struct eacct *ea, unsigned before)
+{
+	if (account_mismatches(ea->a) == before)
+		return;
+	engine_event(ea->e, ea, "digest_mismatch", "this copy does not have the "
+		     "digest of a checkpoint in its log");
+	engine_step_simple(ea, EV_NEEDS_SEED);
+}
+
 static int publish(struct eacct *ea, uint64_t seq)
 {
 	struct err err = ERR_NONE;
+	unsigned before = account_mismatches(ea->a);
 	int r;
 
 	if (seq <= account_published(ea->a).seq)
@@ -165,6 +177,7 @@ static int publish(struct eacct *ea, uint64_t seq)
 		return -1;
 	}
 	ea->publish_waits = false;
+	checkpoints(ea, before);
 	ea->changed_tick = ea->e->env.tick;
 	engine_published(ea);
 	engine_dirty(ea);
@@ -178,16 +191,18 @@ static void check_handover(struct eacct *ea, uint64_t seq)
 	uint8_t digest[16];
 	int result = E_CORRUPT;
 
-	if (publish(ea, seq - 1) == 0 &&
-	    store_read(ea->e->store, ea->a, seq - 1, 1, first_op, &o, NULL) == 0 &&
-	    o.found && o.op.kind == OP_HANDOVER) {
+	if (publish(ea, seq - 1) < 0)
+		result = E_TEMP;
+	else if (store_read(ea->e->store, ea->a, seq - 1, 1, first_op, &o,
+			    NULL) == 0 &&
+		 o.found && o.op.kind == OP_HANDOVER) {
 		account_digest(ea->a, digest);
 		if (memcmp(digest, o.op.handover.account_digest, 16) == 0)
 			result = 0;
 	}
 	arena_free(o.arena);
 	if (result == 0 && publish(ea, seq) < 0)
-		return;
+		result = E_TEMP;
 	engine_step(ea, &(struct peer_event){.kind = EV_HANDOVER_CHECKED,
 					     .result = result});
 }

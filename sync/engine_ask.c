@@ -79,8 +79,8 @@ void engine_leave(struct engine *e, struct account *a)
 	engine_dirty(ea);
 }
 
-/* Somebody of this node waits; did an attempt to connect fail since the
- * oldest of them came? */
+/* Somebody of this node waits; did an attempt to connect that was made after
+ * one of them came fail? */
 bool engine_asks_wanted(const struct eacct *ea, bool *retried_out)
 {
 	bool any = false;
@@ -92,7 +92,8 @@ bool engine_asks_wanted(const struct eacct *ea, bool *retried_out)
 		if (q->from_partner)
 			continue;
 		any = true;
-		if (q->failed_dials != ea->e->failed_dials)
+		/* The first may have begun before. */
+		if (ea->e->failed_dials - q->failed_dials >= 2)
 			*retried_out = true;
 	}
 	return any;

@@ -135,6 +135,9 @@ static void moved_answer(void *arg, enum engine_verdict v, struct account *a,
 
 	(void)err;
 	f->ask = NULL;
+	if (f->answered)
+		*f->answered = true;
+	f->answered = NULL;
 	if (v == ENGINE_PROXY) {
 		forward_start(f);
 	} else if (v == ENGINE_SERVE) {
@@ -148,6 +151,21 @@ static void moved_answer(void *arg, enum engine_verdict v, struct account *a,
 	} else {
 		forward_due(f, E_TEMP, false, "no node holds it now");
 	}
+}
+
+static void ask_again(struct eforward *f)
+{
+	bool answered = false;
+	struct engine_ask *q;
+
+	/* An answer at once may have freed it. */
+	f->answered = &answered;
+	q = engine_ask_delivery(f->e, f->account, f->name, NULL, true, false,
+				moved_answer, f);
+	if (answered)
+		return;
+	f->answered = NULL;
+	f->ask = q;
 }
 
 void engine_delivered(struct engine *e, const struct link_msg *m)
@@ -165,9 +183,7 @@ void engine_delivered(struct engine *e, const struct link_msg *m)
 			f->retried = true;
 			f->sent = false;
 			engine_step_simple(ea, EV_GATE);
-			f->ask = engine_ask_delivery(e, f->account, f->name,
-						     NULL, true, false,
-						     moved_answer, f);
+			ask_again(f);
 			return;
 		}
 		f->w->duplicate = d->duplicate;

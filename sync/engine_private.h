@@ -114,6 +114,7 @@ struct eforward {
 	void *arg;
 	bool forgotten, sent, retried;
 	struct engine_ask *ask;
+	bool *answered;			/* while it is being asked */
 	int result;
 	bool unknown;
 	struct err err;
@@ -175,6 +176,7 @@ struct eacct {
 	uint8_t seed_digest[16];
 	uint64_t seed_size;
 	bool seed_wanted, seed_running, seed_installing, seed_whole;
+	bool seed_refused;		/* said so already */
 	uint64_t seed_tick;
 	unsigned seed_missing;
 	struct buf seed_out;
@@ -238,7 +240,8 @@ struct engine {
 	struct id128 set_digest;
 	size_t n_accounts, next_background;
 	uint64_t next_id, nonce;
-	uint32_t failed_dials;
+	uint32_t failed_dials;		/* heard of in this life */
+	uint32_t failed_there;		/* as sync counts them */
 	bool heard, failed, low_space;
 	struct buf report_last;
 	uint64_t report_tick;

@@ -11,8 +11,10 @@
  *	SEED_DONE{result} ───────────────────►  snapshot let go
  *	PositionReq: records from there
  *
- * Installed only if the receiver's log did not move meanwhile: a local branch
- * is never overwritten (replication.md, Seed).
+ * Installed only over a log that did not move meanwhile and is an ancestor of
+ * the seed's position, or empty: a local branch, or what this node has that its
+ * partner lost, is never overwritten (replication.md, Seed).  A node that is
+ * not trusted gives none.
  */
 
 #include "sync/engine_private.h"
@@ -91,7 +93,7 @@ static void seed_end(struct eacct *ea, int result)
 {
 	ea->seed_installing = ea->seed_running = false;
 	if (result == 0)
-		ea->seed_wanted = false;
+		ea->seed_wanted = ea->seed_refused = false;
 	done_to_partner(ea, result);
 	forget(ea);
 	engine_step(ea, &(struct peer_event){.kind = EV_SEEDED,
@@ -124,8 +126,35 @@ static void installed(void *arg, struct account *a, int result)
 	seed_end(ea, result);
 }
 
+/* Would the seed drop records that this log has?  A longer log is sent to the
+ * partner first; a fork is no matter for seeds. */
+static bool overwrites(struct eacct *ea)
+{
+	struct position end = account_end(ea->a);
+	const struct position *to = &ea->seed_pos;
+
+	return to->seq < end.seq ||
+	       (to->seq == end.seq && to->seq && !position_eq(*to, end)) ||
+	       ea->peer.their_common != ea->peer.their_end.seq;
+}
+
+/* A later snapshot may fit. */
+static bool refused(struct eacct *ea)
+{
+	if (!overwrites(ea))
+		return false;
+	if (!ea->seed_refused)
+		engine_event(ea->e, ea, "seed_refused", "the copy that the "
+			     "partner offers lacks records that this node has");
+	ea->seed_refused = true;
+	seed_end(ea, E_TEMP);
+	return true;
+}
+
 static void install(struct eacct *ea)
 {
+	if (refused(ea))
+		return;
 	ea->seed_installing = true;
 	engine_step_simple(ea, EV_SEED_START);
 	if (ea->peer.state != PEER_SEEDING) {
@@ -238,7 +267,8 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 		engine_send(ea->e, &out);
 		at += k;
 	}
-	engine_step_simple(ea, EV_PROGRESS);
+	if (m->gen == ea->peer.gen)
+		engine_step_simple(ea, EV_SEEDING_THERE);
 }
 
 /* --- receiver ------------------------------------------------------------------- */
@@ -264,7 +294,8 @@ void engine_seed_message(struct eacct *ea, const struct link_msg *m)
 {
 	switch (m->type) {
 	case LINK_SEED_WANT:
-		if (engine_copy(ea) == COPY_WHOLE)
+		if (engine_copy(ea) == COPY_WHOLE && ea->e->env.trusted &&
+		    !ea->e->env.regressed)
 			wanted(ea, m);
 		break;
 	case LINK_SEED_OFFER:
@@ -279,6 +310,7 @@ void engine_seed_message(struct eacct *ea, const struct link_msg *m)
 		ea->seed_size = m->seed.size;
 		memcpy(ea->seed_digest, m->seed.digest, 16);
 		ea->seed_tick = ea->e->env.tick;
+		refused(ea);
 		break;
 	case LINK_SEED_DIFF:
 		diff(ea, m);
@@ -316,9 +348,11 @@ void engine_seed_tick(struct eacct *ea)
 		forget(ea);
 		return;
 	}
-	if (!ea->seed_running)
-		engine_seed_start(ea);
-	else if (e->env.tick - ea->seed_tick >= ENGINE_TRANSFER_TICKS) {
+	if (!ea->seed_running) {
+		if (!ea->seed_refused ||
+		    e->env.tick - ea->seed_tick >= ENGINE_TRANSFER_TICKS)
+			engine_seed_start(ea);
+	} else if (e->env.tick - ea->seed_tick >= ENGINE_TRANSFER_TICKS) {
 		if (ea->seed_whole) {
 			ea->seed_tick = e->env.tick;
 			bodies(ea);

@@ -282,7 +282,9 @@ void engine_published(struct eacct *ea)
 		struct ewrite *ew = ewrite_at(l);
 
 		if (ew->appended && !ea->e->env.single &&
-		    ew->seq > ea->peer.acked && peer_holds(&ea->peer)) {
+		    ew->seq > ea->peer.acked &&
+		    (peer_holds(&ea->peer) ||
+		     ea->peer.state == PEER_FORKED)) {
 			if (!ew->forgotten)
 				ew->w->single_copy = true;
 			ea->unsafe_acks++;

@@ -295,6 +295,11 @@ static void handover_checked(struct step *s)
 	struct peer *p = s->p;
 	uint64_t at = p->check_seq;
 
+	/* It could not be published for want of room: the next tick asks. */
+	if (s->ev->result == E_TEMP) {
+		p->check_again = true;
+		return;
+	}
 	p->checking = false;
 	p->check_seq = 0;
 	if (s->ev->result) {

@@ -131,7 +131,7 @@ enum peer_event_kind {
 	EV_CUT_DONE,		/* result, random */
 	EV_NEEDS_SEED,		/* this copy cannot follow by records */
 	EV_SEED_START, EV_SEEDED,	/* result, random */
-	EV_HANDOVER_CHECKED,	/* result 0: values equal */
+	EV_HANDOVER_CHECKED,	/* result 0: values equal; E_TEMP: unknown */
 	EV_RESIGN,		/* the partner's process: seq of its end */
 	EV_PRESSURE,		/* result: 1 on, 0 off */
 	EV_PARKED_THERE,	/* the partner parked it; result E_NOTFOUND:
@@ -248,7 +248,7 @@ struct peer {
 	uint64_t give_tick;
 	/* receiver of a HANDOVER not yet checked */
 	uint64_t check_seq;
-	bool checking;
+	bool checking, check_again;
 	bool converging;		/* CATCHUP: new changes wait again */
 	enum mark_kind mark_asked;	/* the last mark that was asked for */
 	uint64_t mark_serial;

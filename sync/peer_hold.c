@@ -241,6 +241,8 @@ void hold_tick(struct step *s)
 
 	if (p->begun_seq == PEER_BEGIN_AGAIN)
 		p->begun_seq = 0;
+	if (p->check_again)
+		p->check_again = p->checking = false;
 	/* The rest of what is pulled may have been dropped on its way, and
 	 * only a holder sends again by itself. */
 	if (p->state == PEER_PULLING && p->gate == GATE_OPEN &&

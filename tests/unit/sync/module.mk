@@ -1,3 +1,4 @@
 # Tests of the pair: one account, the node level, whole nodes.
 unit_TESTS += tests/unit/sync/test_node_link
 unit_TESTS += tests/unit/sync/test_peer
+unit_TESTS += tests/unit/sync/test_engine

@@ -715,6 +715,11 @@ static void a_hand_over_with_other_values_is_seeded_first(void)
 	CU_NEED(did(ACT_CHECK_HANDOVER));
 	CU_CLAIM(!peer_holds(&p), "not a holder before it is checked");
 	step((struct peer_event){.kind = EV_HANDOVER_CHECKED,
+				 .result = E_TEMP});
+	CU_EQ_INT(p.state, PEER_REPLICA);	/* no room for the answer yet */
+	linked_ticks(1);
+	CU_NEED(did(ACT_CHECK_HANDOVER));
+	step((struct peer_event){.kind = EV_HANDOVER_CHECKED,
 				 .result = E_CORRUPT});
 	CU_EQ_INT(p.state, PEER_NEEDS_SEED);
 	CU_CLAIM(did(ACT_SEED), "asks for a copy");

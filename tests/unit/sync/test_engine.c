@@ -1,0 +1,390 @@
+#include "node/base/digest.h"
+#include "sync/engine_private.h"
+#include "tests/lib/cu.h"
+#include "tests/lib/store_rig.h"
+
+#include <stdlib.h>
+
+/*
+ * The engine of one store process over a store on a simulated disk; the test
+ * speaks for the partner and for sync.  What needs two whole nodes is in
+ * tests/scenario.
+ */
+
+static struct rig g;
+static struct engine *e;
+static struct eacct *ea;
+
+/* What was sent last, by type; without its slices. */
+static struct link_msg last[LINK_LOCAL + 32];
+static unsigned sent[LINK_LOCAL + 32];
+static char happened_last[64];
+
+static void on_send(void *arg, const struct link_msg *m)
+{
+	(void)arg;
+	last[m->type] = *m;
+	sent[m->type]++;
+}
+
+static void on_event(void *arg, const char *event, struct account *a,
+		     const char *text)
+{
+	(void)arg;
+	(void)a;
+	(void)text;
+	snprintf(happened_last, sizeof(happened_last), "%s", event);
+}
+
+static void start_engine(unsigned node)
+{
+	struct engine_out out = {.send = on_send, .event = on_event};
+	struct engine_opts o = {
+		.sys = &g.sys, .store = g.store, .pair_id = g.opts.pair_id,
+		.pair_time = g.opts.pair_time, .node = node, .trusted = true,
+		.partner_member = true, .ack_timeout = 10,
+		.takeover_delay = 20, .start_window = 180,
+		.handover_interval_usec = 600 * USEC_PER_SEC};
+	struct err err = ERR_NONE;
+
+	memset(sent, 0, sizeof(sent));
+	happened_last[0] = 0;
+	CU_EQ_INT(engine_new(&o, &out, &e, &err), 0);
+	CU_EQ_INT(engine_open_new(e, g.acct[0].id, g.acct[0].name,
+				  g.acct[0].root, true, &ea, &err), 0);
+}
+
+/* A store with one account of `records' records behind its first, all durable,
+ * that node 0 holds; an engine of this node over it. */
+static void setup(unsigned node, unsigned records)
+{
+	struct err err = ERR_NONE;
+
+	rig_init(&g, 1, 8u << 20);
+	CU_EQ_INT(rig_open(&g, &err), 0);
+	rig_epoch(&g, 0);
+	for (unsigned i = 0; i < records; i++)
+		rig_add(&g, 0, "INBOX", "text");
+	rig_turn(&g);
+	start_engine(node);
+}
+
+static void teardown(void)
+{
+	engine_free(e);
+	rig_close(&g);
+	rig_fini(&g);
+}
+
+static void turn(void)
+{
+	engine_turn(e);
+	rig_turn(&g);
+	engine_turn(e);
+}
+
+static void link_up(bool trusted)
+{
+	struct link_msg m = {.type = LINK_UP};
+
+	m.up.trusted = trusted;
+	m.up.partner_trusted = true;
+	m.up.partner_boot = 1;
+	engine_message(e, &m);
+}
+
+static struct link_msg msg(uint16_t type)
+{
+	struct link_msg m = {.type = type, .account = ea->id,
+			     .gen = ea->peer.gen};
+
+	return m;
+}
+
+/* The partner's log is this one, as far as `seq' (and may go on). */
+static void position(uint64_t seq, uint64_t published, uint8_t copy)
+{
+	struct link_msg m = msg(LINK_POSITION);
+	const struct lineage_entry *l;
+	struct lineage_entry one;
+	size_t n;
+
+	l = account_lineage(ea->a, &n);
+	CU_EQ_INT(n, 1);
+	one = l[0];
+	one.last_seq = seq;
+	if (store_position_at(g.store, ea->a, seq, &m.position.end) < 0)
+		m.position.end = (struct position){one.epoch, one.nonce, seq,
+						   4711};
+	m.position.mark = MARK_SYNC;
+	m.position.copy = copy;
+	m.position.trusted = true;
+	m.position.holder = 0;
+	m.position.published = published;
+	m.position.lineage = &one;
+	m.position.n_lineage = 1;
+	engine_message(e, &m);
+	CU_EQ_INT(ea->peer.gate, GATE_OPEN);
+	turn();
+}
+
+/* --- seeds ---------------------------------------------------------------------- */
+
+static void offer(struct position pos)
+{
+	struct link_msg m = msg(LINK_SEED_OFFER);
+
+	m.seed.pos = pos;
+	m.seed.size = 1000;
+	engine_message(e, &m);
+	turn();
+}
+
+static void a_seed_older_than_this_log_is_refused(void)
+{
+	struct position older, end;
+
+	setup(1, 5);
+	link_up(true);
+	turn();
+	position(6, 6, COPY_WHOLE);
+	CU_EQ_INT(ea->peer.state, PEER_REPLICA);
+	engine_step_simple(ea, EV_NEEDS_SEED);
+	turn();
+	CU_EQ_INT(sent[LINK_SEED_WANT], 1);
+	CU_EQ_INT(store_position_at(g.store, ea->a, 4, &older), 0);
+	offer(older);
+	CU_EQ_INT(sent[LINK_SEED_DONE], 1);
+	CU_CLAIM(last[LINK_SEED_DONE].seed.result < 0, "not installed");
+	CU_EQ_STR(happened_last, "seed_refused");
+	CU_EQ_U64(account_end(ea->a).seq, 6);
+	/* Of the same length, and of another line. */
+	engine_seed_start(ea);
+	end = account_end(ea->a);
+	end.chain ^= 1;
+	offer(end);
+	CU_EQ_INT(sent[LINK_SEED_DONE], 2);
+	engine_seed_start(ea);
+	offer(account_end(ea->a));
+	CU_EQ_INT(sent[LINK_SEED_DONE], 2);
+	CU_EQ_U64(ea->seed_size, 1000);		/* that one is taken */
+	teardown();
+}
+
+static void a_node_that_is_not_trusted_gives_no_seed(void)
+{
+	struct link_msg m;
+
+	for (int trusted = 0; trusted < 2; trusted++) {
+		setup(0, 3);
+		link_up(trusted);
+		turn();
+		position(4, 4, COPY_WHOLE);
+		m = msg(LINK_SEED_WANT);
+		m.seed.credit = LINK_CREDIT;
+		engine_message(e, &m);
+		turn();
+		CU_EQ_INT(sent[LINK_SEED_OFFER], trusted);
+		teardown();
+	}
+}
+
+/* --- checkpoints ------------------------------------------------------------------ */
+
+static void checkpoint(bool right)
+{
+	struct op op = {.kind = OP_CHECKPOINT};
+	struct record r = {.ops = &op, .n_ops = 1};
+
+	rig_publish_all(&g);
+	account_digest(rig_account(&g, 0), op.checkpoint.account_digest);
+	if (!right)
+		op.checkpoint.account_digest[3] ^= 1;
+	rig_append(&g, 0, &r, NULL);
+	rig_turn(&g);
+}
+
+static void a_checkpoint_of_another_digest_makes_a_replica_seed(void)
+{
+	struct err err = ERR_NONE;
+
+	for (int right = 0; right < 2; right++) {
+		rig_init(&g, 1, 8u << 20);
+		CU_EQ_INT(rig_open(&g, &err), 0);
+		rig_epoch(&g, 0);
+		rig_add(&g, 0, "INBOX", "text");
+		rig_turn(&g);
+		checkpoint(right);
+		start_engine(1);
+		link_up(true);
+		turn();
+		position(3, 3, COPY_WHOLE);
+		CU_EQ_U64(account_published(ea->a).seq, 3);
+		CU_EQ_INT(sent[LINK_SEED_WANT], right ? 0 : 1);
+		CU_EQ_INT(ea->peer.state, right ? PEER_REPLICA :
+			  PEER_NEEDS_SEED);
+		teardown();
+	}
+}
+
+static void a_holder_serves_on_after_such_a_checkpoint(void)
+{
+	struct err err = ERR_NONE;
+
+	rig_init(&g, 1, 8u << 20);
+	CU_EQ_INT(rig_open(&g, &err), 0);
+	rig_epoch(&g, 0);
+	rig_add(&g, 0, "INBOX", "text");
+	rig_mark(&g, 0, MARK_SYNC);
+	rig_turn(&g);
+	checkpoint(false);
+	start_engine(0);
+	link_up(true);
+	turn();
+	position(3, 3, COPY_WHOLE);
+	CU_EQ_U64(account_published(ea->a).seq, 3);
+	CU_CLAIM(peer_holds(&ea->peer), "state %s",
+		 peer_state_name(ea->peer.state));
+	CU_EQ_INT(sent[LINK_SEED_WANT], 0);
+	teardown();
+}
+
+/* --- deliveries ---------------------------------------------------------------------- */
+
+struct told {
+	bool done;
+	int result;
+};
+
+static void write_done(void *arg, struct write *w, int result, bool unknown,
+		       const struct err *err)
+{
+	struct told *t = arg;
+
+	(void)w;
+	(void)unknown;
+	(void)err;
+	*t = (struct told){true, result};
+}
+
+/* The holder it was carried to says that it is none; meanwhile this node
+ * serves its own branch, and answers at once. */
+static void a_delivery_that_comes_back_to_a_forked_account(void)
+{
+	struct arena *a = arena_new(4096);
+	struct write_msg wm = {.internaldate = 1600000000};
+	struct write w = {.kind = WRITE_DELIVER, .arena = a,
+			  .name = SLICE_LIT("INBOX"), .msgs = &wm, .n_msgs = 1,
+			  .has_delivery_id = true};
+	struct told told = {false, 0};
+	struct link_msg m;
+
+	setup(0, 3);
+	link_up(true);
+	turn();
+	position(4, 4, COPY_WHOLE);
+	wm.body.data = SLICE_LIT("Subject: x\r\n\r\n");
+	wm.body.size = wm.body.data.n;
+	engine_forward(e, ea->id, ea->name, &w, write_done, &told);
+	turn();
+	CU_EQ_INT(sent[LINK_DELIVER], 1);
+	ea->peer.state = PEER_FORKED;
+	ea->peer.may_write = true;
+	m = msg(LINK_DELIVERED);
+	m.id = last[LINK_DELIVER].id;
+	m.delivered.result = E_NOTHOLDER;
+	engine_message(e, &m);
+	CU_EQ_INT(e->forwards_n, 0);
+	CU_CLAIM(!list_empty(&ea->queue), "it is written here");
+	turn();
+	CU_CLAIM(!told.done, "not answered twice");
+	engine_write_forget(e, &w);
+	teardown();
+	arena_free(a);
+}
+
+/* --- takeover ------------------------------------------------------------------------- */
+
+static void link_down(uint32_t failed)
+{
+	struct link_msg m = {.type = LINK_DOWN};
+
+	m.down.failed = failed;
+	m.down.member = m.down.trusted = true;
+	engine_message(e, &m);
+	turn();
+}
+
+static void on_answer(void *arg, enum engine_verdict v, struct account *a,
+		      const struct err *err)
+{
+	(void)v;
+	(void)a;
+	(void)err;
+	*(bool *)arg = true;
+}
+
+/* An attempt to connect that began before somebody asked proves nothing. */
+static void a_takeover_waits_for_an_attempt_that_was_made_for_it(void)
+{
+	bool answered = false;
+	struct peer_facts f;
+
+	setup(1, 3);
+	link_down(7);
+	engine_ask(e, ea->id, ea->name, NULL, false, false, on_answer,
+		   &answered);
+	engine_facts(ea, &f);
+	CU_CLAIM(f.wanted && !f.retried, "none yet");
+	link_down(8);
+	engine_facts(ea, &f);
+	CU_CLAIM(!f.retried, "that one may have begun before");
+	link_down(0);				/* a sync that was restarted */
+	engine_facts(ea, &f);
+	CU_CLAIM(!f.retried, "and this is none");
+	link_down(1);
+	engine_facts(ea, &f);
+	CU_CLAIM(f.retried, "two have failed");
+	teardown();
+}
+
+/* --- what is told with one copy ------------------------------------------------------- */
+
+static void a_change_on_a_branch_of_a_fork_counts_as_one_copy(void)
+{
+	struct arena *a = arena_new(4096);
+	struct write_msg wm = {.internaldate = 1600000000};
+	struct write w = {.kind = WRITE_APPEND, .arena = a,
+			  .name = SLICE_LIT("INBOX"), .msgs = &wm, .n_msgs = 1};
+	struct told told = {false, 0};
+
+	setup(0, 3);
+	rig_publish_all(&g);
+	link_up(true);
+	turn();
+	position(4, 4, COPY_WHOLE);
+	wm.body.data = SLICE_LIT("Subject: x\r\n\r\n");
+	wm.body.size = wm.body.data.n;
+	sha256(wm.body.data, wm.body.hash);
+	ea->peer.state = PEER_FORKED;
+	ea->peer.may_write = true;
+	engine_write(e, ea->a, &w, write_done, &told);
+	for (unsigned i = 0; i < 10 && !told.done; i++) {
+		engine_tick(e, true);
+		turn();
+	}
+	CU_CLAIM(told.done && told.result == 0, "done %d, %d", told.done,
+		 told.result);
+	CU_CLAIM(w.single_copy, "and it is said so");
+	CU_EQ_U64(ea->unsafe_acks, 1);
+	teardown();
+	arena_free(a);
+}
+
+CU_TESTS(CU_CASE(a_seed_older_than_this_log_is_refused),
+	 CU_CASE(a_node_that_is_not_trusted_gives_no_seed),
+	 CU_CASE(a_checkpoint_of_another_digest_makes_a_replica_seed),
+	 CU_CASE(a_holder_serves_on_after_such_a_checkpoint),
+	 CU_CASE(a_delivery_that_comes_back_to_a_forked_account),
+	 CU_CASE(a_takeover_waits_for_an_attempt_that_was_made_for_it),
+	 CU_CASE(a_change_on_a_branch_of_a_fork_counts_as_one_copy))
