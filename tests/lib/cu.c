@@ -39,6 +39,18 @@ void cu_timeout(unsigned seconds)
 	alarm(seconds);
 }
 
+void cu_dir(char *to, size_t size)
+{
+	const char *tmp = getenv("TMPDIR");
+	int n = snprintf(to, size, "%s/duet-XXXXXX",
+			 tmp && *tmp ? tmp : "/tmp");
+
+	if (n < 0 || (size_t)n >= size || !mkdtemp(to)) {
+		fprintf(stderr, "cu: no directory below TMPDIR\n");
+		_exit(1);
+	}
+}
+
 static void case_starts(const CU_pTest t, const CU_pSuite s)
 {
 	(void)s;

@@ -30,6 +30,11 @@ int cu_main(int argc, char **argv, const char *file, const struct cu_case *cases
 	    size_t n);
 /* More time for the case that calls it. */
 void cu_timeout(unsigned seconds);
+/* A new empty directory below TMPDIR; the case that made it removes it, or
+ * tools/run-tests says that the program left something behind.  size: at
+ * least CU_DIR_SIZE.  Ends the program if it cannot be made. */
+#define CU_DIR_SIZE 64
+void cu_dir(char *to, size_t size);
 
 #define CU_CASE(fn) {#fn, fn}
 #define CU_TESTS(...)                                                         \

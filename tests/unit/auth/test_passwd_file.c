@@ -1,5 +1,6 @@
 #include "tests/lib/cu.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "auth/passwd_file.h"
@@ -211,12 +212,15 @@ static void many_files_do_not_pile_up(void)
 
 static void real_files_are_read_when_they_change(void)
 {
-	char path[] = "/tmp/test_passwd_file.XXXXXX";
-	int fd = mkstemp(path);
+	char dir[CU_DIR_SIZE], path[CU_DIR_SIZE + 8];
+	int fd;
 	struct auth_stamp stamp = {0};
 	struct err e = ERR_NONE;
 	struct buf b;
 
+	cu_dir(dir, sizeof(dir));
+	snprintf(path, sizeof(path), "%s/users", dir);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
 	CU_NEED(fd >= 0);
 	buf_init(&b, PASSWD_FILE_MAX);
 	CU_EQ_INT(write(fd, "alice:x\n", 8), 8);
@@ -231,7 +235,8 @@ static void real_files_are_read_when_they_change(void)
 	unlink(path);
 	CU_EQ_INT(auth_read_file(NULL, path, &stamp, &b, &e), -ENOENT);
 	CU_CLAIM(strstr(e.op, path), "%s", e.op);
-	CU_CLAIM(auth_read_file(NULL, "/tmp", &stamp, &b, &e) < 0, "/tmp");
+	CU_CLAIM(auth_read_file(NULL, dir, &stamp, &b, &e) < 0, "%s", dir);
+	rmdir(dir);
 	buf_fini(&b);
 }
 

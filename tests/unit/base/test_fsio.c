@@ -18,8 +18,7 @@ struct dir {
 
 static void setup(struct dir *d, struct loop *l)
 {
-	snprintf(d->root, sizeof(d->root), "/tmp/duet-test-fsio.XXXXXX");
-	CU_ASSERT(mkdtemp(d->root) != NULL);
+	cu_dir(d->root, sizeof(d->root));
 	d->f = fsio_system(l);
 }
 

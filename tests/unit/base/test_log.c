@@ -14,8 +14,7 @@ struct files {
 
 static void setup(struct files *t)
 {
-	snprintf(t->root, sizeof(t->root), "/tmp/duet-test-log.XXXXXX");
-	CU_ASSERT(mkdtemp(t->root) != NULL);
+	cu_dir(t->root, sizeof(t->root));
 	snprintf(t->err, sizeof(t->err), "%s/err", t->root);
 	snprintf(t->info, sizeof(t->info), "%s/info", t->root);
 	t->f = fsio_system(NULL);

@@ -103,12 +103,9 @@ UNUSED_FN static void claim_note(const char *text, enum conf_severity sev,
 
 UNUSED_FN static char *tree_new(void)
 {
-	char *dir = xstrdup("/tmp/duet-conf-XXXXXX");
+	char *dir = xmalloc(CU_DIR_SIZE);
 
-	if (!mkdtemp(dir)) {
-		perror("mkdtemp");
-		_exit(1);
-	}
+	cu_dir(dir, CU_DIR_SIZE);
 	return dir;
 }
 

@@ -9,17 +9,24 @@
 #include <unistd.h>
 
 static struct sys sys;
-static char dir[] = "/tmp/duet-identity-XXXXXX";
-static bool dir_made;
+static char dir[CU_DIR_SIZE];
+
+static void end(void)
+{
+	struct fsio *fs = fsio_system(NULL);
+
+	fsio_remove_tree(fs, dir);
+	fsio_system_free(fs);
+}
 
 static void begin(void)
 {
 	sys = (struct sys){.fs = fsio_system(NULL), .clock = clock_system(),
 			   .rng = rng_system()};
-	/* A made name may itself end with an X. */
-	if (!dir_made && !mkdtemp(dir))
-		abort();
-	dir_made = true;
+	if (dir[0])
+		return;
+	cu_dir(dir, sizeof(dir));
+	atexit(end);
 }
 
 static struct node_identity sample(void)

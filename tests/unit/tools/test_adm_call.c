@@ -62,8 +62,7 @@ static void node_begin(struct node *n)
 	*n = (struct node){.fd = -1};
 	buf_init(&n->out, 1 << 20);
 	buf_init(&n->in, 1 << 20);
-	snprintf(n->dir, sizeof(n->dir), "/tmp/duet-adm-XXXXXX");
-	CU_NEED(mkdtemp(n->dir) != NULL);
+	cu_dir(n->dir, sizeof(n->dir));
 	snprintf(n->path, sizeof(n->path), "%s/s", n->dir);
 }
 
