@@ -121,6 +121,8 @@ static int load_segment(struct alog *l, uint32_t number, struct err *e)
 	return 0;
 }
 
+/* Its name is gone when this returns: a crash between two of them must not
+ * leave a hole in the numbers. */
 static int remove_segment(struct alog *l, uint32_t number)
 {
 	struct buf path;
@@ -130,7 +132,8 @@ static int remove_segment(struct alog *l, uint32_t number)
 	alog_path(l, number, &path);
 	r = l->fs->ops->unlink(l->fs, (char *)path.p);
 	buf_fini(&path);
-	return r == -ENOENT ? 0 : r;
+	return r == 0 ? l->fs->ops->fsync_dir(l->fs, l->dir) :
+	       r == -ENOENT ? 0 : r;
 }
 
 static int truncate_segment(struct alog *l, uint32_t number, uint64_t size)

@@ -326,6 +326,21 @@ void state_settle_dirs(struct state *s)
 
 /* --- another numbering --------------------------------------------------------- */
 
+/* One that is missing is missing under its new number too.  What an earlier
+ * replay put there may be a file whose octets a crash took, while the old
+ * directory was made whole again. */
+static void link_again(struct state *s, const char *from, const char *to)
+{
+	struct fsio_stat a, b;
+
+	if (s->fs->ops->link(s->fs, from, to) != -EEXIST ||
+	    s->fs->ops->stat(s->fs, from, &a) < 0 ||
+	    s->fs->ops->stat(s->fs, to, &b) < 0 || a.ino == b.ino)
+		return;
+	s->fs->ops->unlink(s->fs, to);
+	s->fs->ops->link(s->fs, from, to);
+}
+
 /* A crash here leaves the old directory complete and a new one that the next
  * replay completes; they differ in the numbering of their duet-id. */
 int dbox_renumber(struct mailbox *m, uint32_t numbering,
@@ -365,8 +380,7 @@ int dbox_renumber(struct mailbox *m, uint32_t numbering,
 		terminate(&from);
 		buf_reset(&to);
 		dbox_path(m, map[i].to, &to);
-		/* One that is missing is missing under its new number too. */
-		s->fs->ops->link(s->fs, (char *)from.p, (char *)to.p);
+		link_again(s, (char *)from.p, (char *)to.p);
 	}
 	if (old) {
 		hex_of(m->id.b, 16, hex);
@@ -377,6 +391,10 @@ int dbox_renumber(struct mailbox *m, uint32_t numbering,
 		if (strcmp(old, (char *)to.p) != 0) {
 			fsio_remove_tree(s->fs, (char *)to.p);
 			s->fs->ops->rename(s->fs, old, (char *)to.p);
+			/* Until the next checkpoint only this directory is
+			 * sure to have the older messages: durably away before
+			 * the new one takes its name. */
+			sync_names(s, (char *)to.p);
 		}
 		free(old);
 	}

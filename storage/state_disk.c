@@ -219,9 +219,10 @@ int state_replayed(struct state *s, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	state_settle_dirs(s);
+	/* By the paths of the scan: before another directory is moved there. */
 	orphan_unclaimed(s);
 	forget_found(s);
+	state_settle_dirs(s);
 	forget_unneeded(s);
 	s->replaying = false;
 	state_reap(s);

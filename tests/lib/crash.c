@@ -3,6 +3,7 @@
 #include "tests/lib/crash.h"
 
 #include "node/base/digest.h"
+#include "tests/lib/cu.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,6 +12,8 @@
 
 #define SEED 42
 #define TOLD_MAX 8
+/* A case that hangs ends at last; all of depth 2 takes hours. */
+#define CRASH_SECONDS (10 * 3600)
 /* With more pending operations than this only as many are singled out. */
 #define SINGLES_MAX 12
 
@@ -18,7 +21,9 @@ struct judge {
 	struct rig *g;
 	const struct rig *ref;
 	const char *where;
+	const char *(*check)(struct rig *g);
 	unsigned failures;
+	uint64_t modelled;
 };
 
 static void claim(struct judge *j, bool ok, const char *fmt, ...)
@@ -53,8 +58,11 @@ static void judge_log(struct judge *j, unsigned i, struct account *a)
 	claim(j, end <= x->accepted || x->cut_to != UINT64_MAX,
 	      "%s ends at %" PRIu64 ", only %" PRIu64 " were accepted",
 	      x->name, end, x->accepted);
-	/* A seeded log begins at the seed. */
-	for (uint64_t seq = x->replaced ? alog_floor(a->log) + 1 : 1;
+	/* A seeded or trimmed log begins later. */
+	claim(j, x->replaced || j->ref->trims || alog_floor(a->log) == 0,
+	      "%s: the log begins behind %" PRIu64, x->name,
+	      alog_floor(a->log));
+	for (uint64_t seq = alog_floor(a->log) + 1;
 	     seq <= end && seq < RIG_SEQS; seq++) {
 		struct position is;
 		int r = store_position_at(j->g->store, a, seq, &is);
@@ -110,6 +118,28 @@ static bool judge_mailbox(void *arg, struct mailbox *m)
 	return true;
 }
 
+/* What it shows is what the records up to there say. */
+static void judge_model(struct judge *j, unsigned i, struct account *a)
+{
+	const struct rig_account *ref = &j->ref->acct[i];
+	uint64_t seq = account_published(a).seq;
+	struct buf is, want;
+
+	if (seq == 0 || seq >= RIG_SEQS || !ref->model[seq] ||
+	    !position_eq(ref->chain[seq], account_published(a)))
+		return;
+	j->modelled++;
+	buf_init(&is, 1 << 20);
+	buf_init(&want, 1 << 20);
+	rig_model_print_account(a, &is);
+	rig_model_print(ref->model[seq], &want);
+	claim(j, slice_eq(buf_all(&is), buf_all(&want)),
+	      "user%u at %" PRIu64 " shows\n%.*s  the model\n%.*s", i, seq,
+	      (int)is.n, (char *)is.p, (int)want.n, (char *)want.p);
+	buf_fini(&is);
+	buf_fini(&want);
+}
+
 static void judge_state(struct judge *j, unsigned i, struct account *a)
 {
 	struct rig_account *x = &j->g->acct[i];
@@ -132,6 +162,7 @@ static void judge_state(struct judge *j, unsigned i, struct account *a)
 		      "%s: digest differs from the one without a crash at "
 		      "%" PRIu64, x->name, seq);
 	claim(j, state_mismatches(a->state) == 0, "%s: mismatches", x->name);
+	judge_model(j, i, a);
 	account_mailboxes(a, judge_mailbox, j);
 }
 
@@ -206,46 +237,65 @@ static void go_on(struct judge *j)
 	struct rig *g = j->g;
 
 	for (unsigned i = 0; i < RIG_ACCOUNTS; i++) {
-		if (!g->acct[i].wanted || !rig_account(g, i))
+		const char *inbox = "INBOX";
+		struct account *a;
+
+		if (!g->acct[i].wanted || !(a = rig_account(g, i)))
 			continue;
 		g->acct[i].cut_to = UINT64_MAX;
-		g->acct[i].accepted = account_end(rig_account(g, i)).seq;
+		g->acct[i].accepted = account_end(a).seq;
 		rig_epoch(g, i);
-		rig_add(g, i, "INBOX", "After the recovery\r\n\r\nGood.\r\n");
+		if (g->acct[i].accepted > 1 &&
+		    !account_mailbox_id(a, rig_mbox(i, "INBOX"))) {
+			inbox = RIG_INBOX_2;
+			if (!account_exists(a))
+				rig_account_create(g, i);
+		}
+		rig_add(g, i, inbox, "After the recovery\r\n\r\nGood.\r\n");
 	}
 	rig_turn(g);
 	rig_publish_all(g);
 }
 
-unsigned crash_judge(struct rig *g, const struct rig *ref, const char *where)
+static void judge_disk(struct judge *j)
 {
-	struct judge j = {g, ref, where, 0};
+	struct rig *g = j->g;
 	struct seen first, second;
+	const char *wrong;
 
-	if (!reopen(&j, "recovery"))
-		return j.failures;
-	judge_all(&j, true);
+	if (!reopen(j, "recovery"))
+		return;
+	judge_all(j, true);
 	look(g, &first, false);
 	rig_die(g);
-	if (!reopen(&j, "second recovery"))
-		return j.failures;
+	if (!reopen(j, "second recovery"))
+		return;
 	look(g, &second, false);
 	for (unsigned i = 0; i < RIG_ACCOUNTS; i++)
-		claim(&j, position_eq(first.end[i], second.end[i]) &&
-			  position_eq(first.published[i], second.published[i]),
+		claim(j, position_eq(first.end[i], second.end[i]) &&
+			 position_eq(first.published[i], second.published[i]),
 		      "user%u: the second recovery gives another position", i);
-	publish_and_judge(&j);
-	go_on(&j);
-	publish_and_judge(&j);
+	publish_and_judge(j);
+	wrong = j->check ? j->check(g) : NULL;
+	claim(j, !wrong, "%s", wrong);
+	go_on(j);
+	publish_and_judge(j);
 	look(g, &first, true);
 	rig_close(g);
-	if (!reopen(&j, "after a clean stop"))
-		return j.failures;
+	if (!reopen(j, "after a clean stop"))
+		return;
 	look(g, &second, true);
-	claim(&j, memcmp(&first, &second, sizeof(first)) == 0,
+	claim(j, memcmp(&first, &second, sizeof(first)) == 0,
 	      "a clean stop changed something");
-	publish_and_judge(&j);
-	claim(&j, !g->failed, "the store failed: %s", g->failed_why);
+	publish_and_judge(j);
+	claim(j, !g->failed, "the store failed: %s", g->failed_why);
+}
+
+unsigned crash_judge(struct rig *g, const struct rig *ref, const char *where)
+{
+	struct judge j = {.g = g, .ref = ref, .where = where};
+
+	judge_disk(&j);
 	return j.failures;
 }
 
@@ -255,6 +305,7 @@ struct enumeration {
 	const struct crash_scenario *s;
 	struct rig ref;
 	struct crash_result *out;
+	unsigned every, depth2;
 	uint64_t number;
 };
 
@@ -273,7 +324,8 @@ static void try_one(struct enumeration *x, struct rig *dead, uint64_t k,
 	struct simdisk *disk = simdisk_clone(dead->disk);
 	struct rig *g = xmalloc(sizeof(*g));
 	char where[200];
-	unsigned failures;
+	struct judge j = {.g = g, .ref = &x->ref, .where = where,
+			  .check = x->s->check};
 
 	if (keep)
 		simdisk_power_loss(disk, *keep);
@@ -283,8 +335,8 @@ static void try_one(struct enumeration *x, struct rig *dead, uint64_t k,
 		 x->s->name, after ? "after" : "before", k,
 		 keep ? keep_text(*keep) : "everything (process died)",
 		 keep ? keep->i : 0);
-	failures = crash_judge(g, &x->ref, where);
-	if (failures && x->out->failures < TOLD_MAX) {
+	judge_disk(&j);
+	if (j.failures && x->out->failures < TOLD_MAX) {
 		struct buf b;
 
 		buf_init(&b, 1 << 20);
@@ -292,7 +344,8 @@ static void try_one(struct enumeration *x, struct rig *dead, uint64_t k,
 		fprintf(stderr, "%.*s", (int)b.n, (char *)b.p);
 		buf_fini(&b);
 	}
-	x->out->failures += failures != 0;
+	x->out->failures += j.failures != 0;
+	x->out->modelled += j.modelled;
 	x->out->crashes++;
 	rig_fini(g);
 	free(g);
@@ -319,7 +372,8 @@ static void try_depth2(struct enumeration *x, struct rig *dead, uint64_t k,
 			struct rig_account saved[RIG_ACCOUNTS];
 
 			memcpy(saved, g->acct, sizeof(saved));
-			publish_and_judge(&(struct judge){g, &x->ref, "", 99});
+			publish_and_judge(&(struct judge){
+				.g = g, .ref = &x->ref, .failures = 99});
 			rig_checkpoint(g);
 			rig_turn(g);
 			/* What it published may be seen. */
@@ -331,8 +385,10 @@ static void try_depth2(struct enumeration *x, struct rig *dead, uint64_t k,
 		simdisk_kill(disk);
 		store_drop(g->store);
 		g->store = NULL;
-		for (size_t i = 0; crashed && i < ARRAY_LEN(keeps); i++)
+		for (size_t i = 0; crashed && i < ARRAY_LEN(keeps); i++) {
+			x->out->deep++;
 			try_one(x, g, k * 1000 + n, n & 1, &keeps[i]);
+		}
 		rig_fini(g);
 		free(g);
 		if (!crashed)
@@ -365,13 +421,41 @@ static void try_keeps(struct enumeration *x, struct rig *dead, uint64_t k,
 		keep.kind = KEEP_RANDOM;
 		try_one(x, dead, k, after, &keep);
 	}
-	if (x->s->depth2 && ++x->number % x->s->depth2 == 0)
+	if (x->depth2 && ++x->number % x->depth2 == 0)
 		for (int kind = 0; kind < 3; kind++)
 			try_depth2(x, dead, k,
 				   (struct simdisk_keep){
 					   kind == 0 ? KEEP_NONE :
 					   kind == 1 ? KEEP_ALL : KEEP_RANDOM,
 					   0, k});
+}
+
+/* DUET_CRASH=EVERY/DEPTH2 */
+static void read_options(struct enumeration *x)
+{
+	const char *text = getenv("DUET_CRASH");
+	char *end;
+
+	x->every = 1;
+	x->depth2 = x->s->depth2 ? x->s->depth2 : CRASH_DEPTH2;
+	if (!text || !*text)
+		return;
+	x->every = (unsigned)strtoul(text, &end, 10);
+	if (*end == '/')
+		x->depth2 = (unsigned)strtoul(end + 1, &end, 10);
+	if (*end || x->every == 0) {
+		fprintf(stderr, "crash: DUET_CRASH='%s' is not EVERY/DEPTH2\n",
+			text);
+		exit(1);
+	}
+}
+
+/* Others in each scenario, but always the first and the last. */
+static bool is_sampled(const struct enumeration *x, uint64_t k, uint64_t first,
+		       uint64_t last)
+{
+	return k == first || k == last + 1 ||
+	       (k + strlen(x->s->name)) % x->every == 0;
 }
 
 void crash_enumerate(const struct crash_scenario *s, struct crash_result *out)
@@ -382,14 +466,20 @@ void crash_enumerate(const struct crash_scenario *s, struct crash_result *out)
 	*out = (struct crash_result){0};
 	x->s = s;
 	x->out = out;
+	read_options(x);
 	rig_init(&x->ref, SEED, journal);
+	x->ref.model = true;
 	first = simdisk_calls(x->ref.disk) + 1;
 	s->run(&x->ref);
 	last = simdisk_calls(x->ref.disk);
 	out->points = last - first + 1;
 	for (uint64_t k = first; k <= last + 1; k++)
 		for (int after = 0; after < (k > last ? 1 : 2); after++) {
-			struct rig *g = xmalloc(sizeof(*g));
+			struct rig *g;
+
+			if (!is_sampled(x, k, first, last))
+				continue;
+			g = xmalloc(sizeof(*g));
 
 			rig_init(g, SEED, journal);
 			simdisk_crash_at(g->disk, k, after);
@@ -403,4 +493,18 @@ void crash_enumerate(const struct crash_scenario *s, struct crash_result *out)
 		}
 	rig_fini(&x->ref);
 	free(x);
+}
+
+void crash_test(const struct crash_scenario *s)
+{
+	struct crash_result r;
+
+	cu_timeout(CRASH_SECONDS);
+	crash_enumerate(s, &r);
+	printf("%s: %" PRIu64 " calls, %" PRIu64 " crashes, %" PRIu64
+	       " of them in a recovery, %" PRIu64 " compared\n", s->name,
+	       r.points, r.crashes, r.deep, r.modelled);
+	CU_CLAIM(r.points > 5 && r.crashes > 4 && r.modelled > 0,
+		 "nothing was tried");
+	CU_EQ_INT(r.failures, 0);
 }

@@ -39,7 +39,7 @@ static void wire(struct rig *g)
 	g->opts.arg = g;
 }
 
-void rig_init(struct rig *g, uint64_t seed, uint64_t journal)
+static void init(struct rig *g, uint64_t seed, uint64_t journal, unsigned node)
 {
 	struct err e = ERR_NONE;
 
@@ -50,6 +50,7 @@ void rig_init(struct rig *g, uint64_t seed, uint64_t journal)
 	simrng_init(&g->rng, seed);
 	g->opts = (struct store_opts){
 		.pair_id = SLICE_LIT(PAIR), .pair_time = 1600000000,
+		.node = node,
 		.state_dir = RIG_STATE, .mail_root = RIG_MAIL, .processes = 1,
 		.journal_size = journal, .journal_inline = 65536,
 		.failed = on_failed, .news = on_news};
@@ -62,10 +63,19 @@ void rig_init(struct rig *g, uint64_t seed, uint64_t journal)
 		a->id = account_id_of(SLICE_LIT(PAIR), slice_str(a->name));
 		a->cut_to = UINT64_MAX;
 	}
-	g->next_epoch = 2;
 	fsio_mkdirs(g->fs, RIG_STATE, 0700);
-	node_mark_write(g->fs, RIG_MAIL, SLICE_LIT(PAIR), 0, &e);
+	node_mark_write(g->fs, RIG_MAIL, SLICE_LIT(PAIR), node, &e);
 	g->fs->ops->syncfs(g->fs, "/");
+}
+
+void rig_init(struct rig *g, uint64_t seed, uint64_t journal)
+{
+	init(g, seed, journal, 0);
+}
+
+void rig_init_partner(struct rig *g, uint64_t seed, uint64_t journal)
+{
+	init(g, seed, journal, 1);
 }
 
 void rig_fork(struct rig *g, const struct rig *from, struct simdisk *disk)
@@ -75,7 +85,7 @@ void rig_fork(struct rig *g, const struct rig *from, struct simdisk *disk)
 	g->time = simtime_new();
 	simclock_init(&g->clock, g->time, START_USEC + 3600 * USEC_PER_SEC);
 	g->store = NULL;
-	g->failed = false;
+	g->failed = g->model = false;
 	wire(g);
 }
 
@@ -94,6 +104,9 @@ void rig_fini(struct rig *g)
 		simdisk_kill(g->disk);
 		store_drop(g->store);
 	}
+	for (unsigned i = 0; g->model && i < RIG_ACCOUNTS; i++)
+		for (size_t k = 0; k < RIG_SEQS; k++)
+			free(g->acct[i].model[k]);
 	simdisk_free(g->disk);
 	simtime_free(g->time);
 }
@@ -170,6 +183,13 @@ struct id128 rig_mbox(unsigned i, const char *name)
 
 /* --- records -------------------------------------------------------------------------- */
 
+/* The model of the record that was accepted last. */
+static void model(struct rig_account *x, struct rig_model *m)
+{
+	free(x->model[x->accepted]);
+	x->model[x->accepted] = m;
+}
+
 int rig_append(struct rig *g, unsigned i, const struct record *r,
 	       const struct frame_bodies *bodies)
 {
@@ -187,9 +207,53 @@ int rig_append(struct rig *g, unsigned i, const struct record *r,
 		return n;
 	}
 	x->accepted = account_end(a).seq;
-	if (x->accepted < RIG_SEQS)
-		x->chain[x->accepted] = account_end(a);
+	if (x->accepted >= RIG_SEQS)
+		return 0;
+	x->chain[x->accepted] = account_end(a);
+	if (g->model)
+		model(x, rig_model_next(x->model[x->accepted - 1], r));
 	return 0;
+}
+
+struct receipt {
+	struct rig *g;
+	unsigned i;
+	const struct rig_account *from;
+};
+
+static bool receive(void *arg, const struct store_frame *f)
+{
+	struct receipt *c = arg;
+	struct rig_account *x = &c->g->acct[c->i];
+	struct account *a = rig_account(c->g, c->i);
+	struct err e = ERR_NONE;
+	uint8_t missing[32];
+
+	if (!a)
+		return false;
+	if (store_accept(c->g->store, a, f->bytes, f->bodies, missing, &e) < 0) {
+		if (!simdisk_dead(c->g->disk))
+			fprintf(stderr, "rig: accept: %s\n", e.op);
+		return false;
+	}
+	x->accepted = f->pos.seq;
+	if (x->accepted >= RIG_SEQS)
+		return true;
+	x->chain[x->accepted] = f->pos;
+	if (c->g->model)
+		model(x, rig_model_copy(c->from->model[x->accepted]));
+	return true;
+}
+
+void rig_receive(struct rig *g, unsigned i, struct rig *partner)
+{
+	struct account *a = rig_account(g, i), *b = rig_account(partner, i);
+	struct receipt c = {g, i, &partner->acct[i]};
+	struct err e = ERR_NONE;
+
+	if (a && store_read(partner->store, b, account_end(a).seq, SIZE_MAX,
+			    receive, &c, &e) < 0)
+		fprintf(stderr, "rig: read: %s\n", e.op);
 }
 
 static uint64_t modseq(const struct account *a)
@@ -198,7 +262,8 @@ static uint64_t modseq(const struct account *a)
 	       (head_counter(a->head) + 1);
 }
 
-int rig_epoch(struct rig *g, unsigned i)
+static int begin(struct rig *g, unsigned i, enum epoch_reason reason,
+		 uint64_t jump)
 {
 	struct account *a = rig_account(g, i);
 	struct op ops[3] = {{0}};
@@ -208,10 +273,14 @@ int rig_epoch(struct rig *g, unsigned i)
 	if (!a)
 		return E_TEMP;
 	ops[0].kind = OP_EPOCH_BEGIN;
-	b->epoch = a->end.epoch ? a->end.epoch + 2 : 2;
+	/* The next of the node's parity. */
+	b->epoch = a->end.epoch + 1;
+	b->epoch += (b->epoch & 1) != g->opts.node;
+	b->node = (uint8_t)g->opts.node;
+	b->jump = jump;
 	b->nonce = rng_u32(g->sys.rng);
 	b->parent = a->end;
-	b->reason = EPOCH_START;
+	b->reason = (uint8_t)reason;
 	if (a->end.seq == 0) {
 		ops[1].kind = OP_ACCOUNT_CREATE;
 		ops[1].account_name = slice_str(a->name);
@@ -222,6 +291,43 @@ int rig_epoch(struct rig *g, unsigned i)
 		r.n_ops = 3;
 		r.modseq = (uint64_t)b->epoch << 36 | 2;
 	}
+	return rig_append(g, i, &r, NULL);
+}
+
+int rig_epoch(struct rig *g, unsigned i)
+{
+	return begin(g, i, EPOCH_START, 0);
+}
+
+int rig_takeover(struct rig *g, unsigned i, uint64_t jump)
+{
+	return begin(g, i, EPOCH_TAKEOVER, jump);
+}
+
+int rig_account_delete(struct rig *g, unsigned i)
+{
+	struct op op = {.kind = OP_ACCOUNT_DELETE,
+			.delete_op = rig_mbox(i, "op")};
+	struct record r = {.ops = &op, .n_ops = 1};
+
+	return rig_append(g, i, &r, NULL);
+}
+
+int rig_account_create(struct rig *g, unsigned i)
+{
+	struct account *a = rig_account(g, i);
+	struct op ops[2] = {
+		{.kind = OP_ACCOUNT_CREATE},
+		{.kind = OP_MBOX_CREATE,
+		 .mbox_create = {.id = rig_mbox(i, RIG_INBOX_2),
+				 .name = SLICE_LIT("INBOX"),
+				 .uidvalidity = 1600000009}}};
+	struct record r = {.ops = ops, .n_ops = 2};
+
+	if (!a)
+		return E_TEMP;
+	ops[0].account_name = slice_str(a->name);
+	r.modseq = modseq(a);
 	return rig_append(g, i, &r, NULL);
 }
 
@@ -430,6 +536,35 @@ int rig_delete(struct rig *g, unsigned i, const char *id_name,
 	return rig_append(g, i, &r, NULL);
 }
 
+int rig_renumber(struct rig *g, unsigned i, const char *mbox)
+{
+	struct account *a = rig_account(g, i);
+	struct mailbox *m = a ? account_mailbox_id(a, rig_mbox(i, mbox)) : NULL;
+	struct op op = {.kind = OP_MBOX_RENUMBER,
+			.mbox_renumber = {.id = rig_mbox(i, mbox)}};
+	struct record r = {.ops = &op, .n_ops = 1};
+
+	if (!m)
+		return E_TEMP;
+	op.mbox_renumber.uidvalidity = mailbox_uidvalidity(m) + 5;
+	r.modseq = modseq(a);
+	return rig_append(g, i, &r, NULL);
+}
+
+int rig_trim_vanished(struct rig *g, unsigned i, const char *mbox)
+{
+	struct account *a = rig_account(g, i);
+	struct op op = {.kind = OP_TRIM,
+			.trim = {.what = TRIM_VANISHED,
+				 .mbox = rig_mbox(i, mbox)}};
+	struct record r = {.ops = &op, .n_ops = 1};
+
+	if (!a)
+		return E_TEMP;
+	op.trim.floor = modseq(a) - 1;
+	return rig_append(g, i, &r, NULL);
+}
+
 /* --- going on ----------------------------------------------------------------------------- */
 
 void rig_turn(struct rig *g)
@@ -518,6 +653,13 @@ void rig_cut(struct rig *g, unsigned i, uint64_t seq)
 		return;
 	g->acct[i].cut_to = seq;
 	store_cut(g->store, a, seq, on_cut, g);
+}
+
+void rig_later(struct rig *g, uint64_t usec)
+{
+	simtime_run(g->time, simtime_now(g->time) + usec);
+	if (g->store && !g->failed && !simdisk_dead(g->disk))
+		store_periodic(g->store);
 }
 
 void rig_checkpoint(struct rig *g)

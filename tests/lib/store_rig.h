@@ -12,12 +12,13 @@
 
 #include "storage/account_private.h"
 #include "storage/store_private.h"
+#include "tests/lib/rig_model.h"
 #include "tests/lib/simclock.h"
 #include "tests/lib/simdisk.h"
 #include "tests/lib/simrng.h"
 
 #define RIG_ACCOUNTS 4
-#define RIG_SEQS 512
+#define RIG_SEQS 128
 #define RIG_STATE "/state"
 #define RIG_MAIL "/mail"
 
@@ -38,6 +39,7 @@ struct rig_account {
 	bool replaced;			/* a seed was installed, or may be */
 	uint8_t digest[RIG_SEQS][16];	/* after publication of seq */
 	bool has_digest[RIG_SEQS];
+	struct rig_model *model[RIG_SEQS];	/* by seq, if rig.model is on */
 };
 
 struct rig {
@@ -56,12 +58,14 @@ struct rig {
 	unsigned spaces;		/* store_on_space calls */
 	unsigned resets;		/* done with 0 */
 	struct rig_account acct[RIG_ACCOUNTS];
-	uint32_t next_epoch;
-	size_t hold_after;		/* rig_turn() completes this many syncs */
+	bool trims;			/* the log may lose its beginning */
+	bool model;			/* what each record must show is kept */
 };
 
-/* An empty disk with a marked mail root. journal: bytes. */
+/* An empty disk with a marked mail root, of node 0. journal: bytes. */
 void rig_init(struct rig *g, uint64_t seed, uint64_t journal);
+/* The same of the partner, node 1. */
+void rig_init_partner(struct rig *g, uint64_t seed, uint64_t journal);
 /* The same rig on another disk, nothing open (ledger copied). */
 void rig_fork(struct rig *g, const struct rig *from, struct simdisk *disk);
 void rig_fini(struct rig *g);
@@ -76,6 +80,14 @@ struct id128 rig_mbox(unsigned i, const char *name);
 /* --- records; all append, none waits ------------------------------------------ */
 /* EPOCH_BEGIN; the first one also makes account and INBOX. */
 int rig_epoch(struct rig *g, unsigned i);
+int rig_takeover(struct rig *g, unsigned i, uint64_t jump);
+/* ACCOUNT_DELETE; ACCOUNT_CREATE with another INBOX, whose id has this name
+ * ("INBOX" lies in the tombstones). */
+#define RIG_INBOX_2 "INBOX again"
+int rig_account_delete(struct rig *g, unsigned i);
+int rig_account_create(struct rig *g, unsigned i);
+/* Every frame of the partner that is not here. */
+void rig_receive(struct rig *g, unsigned i, struct rig *partner);
 int rig_append(struct rig *g, unsigned i, const struct record *r,
 	       const struct frame_bodies *bodies);
 int rig_noop(struct rig *g, unsigned i);
@@ -91,6 +103,9 @@ int rig_create(struct rig *g, unsigned i, const char *name);
 int rig_rename(struct rig *g, unsigned i, const char *id_name, const char *to);
 int rig_delete(struct rig *g, unsigned i, const char *id_name,
 	       const char *now_named);
+int rig_renumber(struct rig *g, unsigned i, const char *mbox);
+/* TRIM of the VANISHED memory up to the modseq that the account has now. */
+int rig_trim_vanished(struct rig *g, unsigned i, const char *mbox);
 
 /* --- going on ------------------------------------------------------------------------- */
 /* Sends the batch, completes syncs until nothing is under way. */
@@ -100,6 +115,8 @@ void rig_publish_all(struct rig *g);	/* everything durable */
 void rig_mark(struct rig *g, unsigned i, enum mark_kind kind);
 void rig_cut(struct rig *g, unsigned i, uint64_t seq);
 void rig_checkpoint(struct rig *g);	/* starts it; rig_turn() ends it */
+/* store_periodic() `usec` later. */
+void rig_later(struct rig *g, uint64_t usec);
 /* Octets of a body made by rig_add_large(). */
 void rig_octets(uint8_t *to, size_t n, uint64_t salt);
 

@@ -7,6 +7,7 @@ unit_TESTS += tests/unit/storage/test_store tests/unit/storage/test_recover
 unit_TESTS += tests/unit/storage/test_parked tests/unit/storage/test_faults
 unit_TESTS += tests/unit/storage/test_crash_basic tests/unit/storage/test_crash_ops
 unit_TESTS += tests/unit/storage/test_crash_reset
+unit_TESTS += tests/unit/storage/test_crash_account tests/unit/storage/test_crash_space
 # The published state and its views.
 unit_TESTS += tests/unit/storage/test_index tests/unit/storage/test_fold
 unit_TESTS += tests/unit/storage/test_state

@@ -6,20 +6,6 @@
 
 #define TEXT "Subject: x\r\n\r\nbody\r\n"
 
-static void enumerate(const char *name, void (*run)(struct rig *),
-		      uint64_t journal, unsigned d2)
-{
-	struct crash_scenario s = {name, run, journal, d2};
-	struct crash_result r;
-
-	cu_timeout(300);
-	crash_enumerate(&s, &r);
-	printf("%s: %ju calls, %ju crashes\n", name, (uintmax_t)r.points,
-	       (uintmax_t)r.crashes);
-	CU_CLAIM(r.points > 5 && r.crashes > 50, "nothing was tried");
-	CU_EQ_INT(r.failures, 0);
-}
-
 static void start(struct rig *g, unsigned accounts)
 {
 	struct err e = ERR_NONE;
@@ -215,16 +201,16 @@ static void run_lives(struct rig *g)
 	rig_turn(g);
 }
 
-static void append(void) { enumerate("append", run_append, 0, 20); }
-static void two_accounts(void) { enumerate("two accounts", run_two_accounts, 0, 0); }
-static void checkpoint(void) { enumerate("checkpoint", run_checkpoint, 0, 60); }
-static void unpublished(void) { enumerate("unpublished", run_unpublished, 0, 60); }
-static void clean_stop(void) { enumerate("clean stop", run_clean_stop, 0, 0); }
-static void marks(void) { enumerate("marks", run_marks, 0, 0); }
-static void wrap(void) { enumerate("wrap", run_wrap, 16 * 4096, 0); }
-static void acked(void) { enumerate("acked", run_acked, 0, 0); }
-static void segments(void) { enumerate("segments", run_segments, 0, 60); }
-static void lives(void) { enumerate("lives", run_lives, 0, 0); }
+CRASH(append, .depth2 = 20)
+CRASH(two_accounts)
+CRASH(checkpoint, .depth2 = 60)
+CRASH(unpublished, .depth2 = 60)
+CRASH(clean_stop)
+CRASH(marks)
+CRASH(wrap, .journal = 16 * 4096)
+CRASH(acked)
+CRASH(segments, .depth2 = 60)
+CRASH(lives)
 
 CU_TESTS(CU_CASE(append), CU_CASE(two_accounts), CU_CASE(checkpoint),
 	 CU_CASE(unpublished), CU_CASE(clean_stop), CU_CASE(marks),

@@ -6,19 +6,6 @@
 
 #define TEXT "Subject: x\r\n\r\nbody\r\n"
 
-static void enumerate(const char *name, void (*run)(struct rig *))
-{
-	struct crash_scenario s = {name, run, 0, 0};
-	struct crash_result r;
-
-	cu_timeout(300);
-	crash_enumerate(&s, &r);
-	printf("%s: %ju calls, %ju crashes\n", name, (uintmax_t)r.points,
-	       (uintmax_t)r.crashes);
-	CU_CLAIM(r.points > 5 && r.crashes > 50, "nothing was tried");
-	CU_EQ_INT(r.failures, 0);
-}
-
 static void all(struct rig *g)
 {
 	rig_turn(g);
@@ -113,11 +100,11 @@ static void run_large(struct rig *g)
 	rig_turn(g);
 }
 
-static void expunge(void) { enumerate("expunge", run_expunge); }
-static void move(void) { enumerate("move", run_move); }
-static void rename_chain(void) { enumerate("rename chain", run_rename_chain); }
-static void delete(void) { enumerate("delete", run_delete); }
-static void large(void) { enumerate("large", run_large); }
+CRASH(expunge)
+CRASH(move)
+CRASH(rename_chain)
+CRASH(delete)
+CRASH(large)
 
 CU_TESTS(CU_CASE(expunge), CU_CASE(move), CU_CASE(rename_chain),
 	 CU_CASE(delete), CU_CASE(large))

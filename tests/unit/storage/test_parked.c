@@ -323,7 +323,7 @@ static bool restart_without(struct rig *r)
 	return ok;
 }
 
-static void run_parked(struct rig *r)
+static void run_crashes_lose_nothing_parked(struct rig *r)
 {
 	struct err e = ERR_NONE;
 
@@ -357,7 +357,7 @@ static void run_parked(struct rig *r)
 	rig_turn(r);
 }
 
-static void run_parked_cut(struct rig *r)
+static void run_crashes_around_a_parked_cut(struct rig *r)
 {
 	struct err e = ERR_NONE;
 
@@ -382,21 +382,8 @@ static void run_parked_cut(struct rig *r)
 	rig_turn(r);
 }
 
-static void enumerate(const char *name, void (*run)(struct rig *))
-{
-	struct crash_scenario s = {name, run, 0, 0};
-	struct crash_result r;
-
-	cu_timeout(300);
-	crash_enumerate(&s, &r);
-	printf("%s: %ju calls, %ju crashes\n", name, (uintmax_t)r.points,
-	       (uintmax_t)r.crashes);
-	CU_CLAIM(r.points > 5 && r.crashes > 50, "nothing was tried");
-	CU_EQ_INT(r.failures, 0);
-}
-
-static void crashes_lose_nothing_parked(void) { enumerate("parked", run_parked); }
-static void crashes_around_a_parked_cut(void) { enumerate("parked cut", run_parked_cut); }
+CRASH(crashes_lose_nothing_parked)
+CRASH(crashes_around_a_parked_cut)
 
 CU_TESTS(CU_CASE(an_unmounted_account_waits_while_others_go_on),
 	 CU_CASE(a_new_account_can_be_parked),
