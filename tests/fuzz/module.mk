@@ -14,3 +14,8 @@ fuzz_TARGETS += tests/fuzz/fuzz_snapshot
 fuzz_TARGETS += tests/fuzz/fuzz_trace
 # Messages of the pair link.
 fuzz_TARGETS += tests/fuzz/fuzz_link
+# What a store finds on its own disk, after a crash or in another's place.
+fuzz_TARGETS += tests/fuzz/fuzz_journal tests/fuzz/fuzz_alog
+fuzz_TARGETS += tests/fuzz/fuzz_index tests/fuzz/fuzz_marks
+# Those who log in, at the client's port, the link and the admin socket.
+fuzz_TARGETS += tests/fuzz/fuzz_sasl tests/fuzz/fuzz_adm
