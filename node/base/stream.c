@@ -28,7 +28,8 @@
  *  3. With tls_next set, plain_left bytes of output are still to be written in
  *     clear and nothing is read; then it becomes tls and the handshake runs.
  *  4. The owner hears `closed` without an error at most once (ended), with one
- *     at most once (closed), and nothing after that.
+ *     at most once (closed), and nothing after that; nothing at all after
+ *     stream_finish().
  */
 struct stream {
 	struct loop *loop;
@@ -178,6 +179,9 @@ static void report_eof(struct stream *s, struct err *e)
 	if (s->ended)
 		return;
 	s->ended = true;
+	/* The owner is gone; what it left goes out all the same. */
+	if (s->finishing)
+		return;
 	update(s);
 	s->ops->closed(s->arg, e);
 }
@@ -353,7 +357,7 @@ static void flush_now(struct stream *s)
 		if (s->ending)
 			shutdown(s->fd, SHUT_WR);
 	}
-	if (s->ops->writable && before && s->out.n < low &&
+	if (s->ops->writable && !s->finishing && before && s->out.n < low &&
 	    (before >= low || s->out.n == 0))
 		s->ops->writable(s->arg);
 }

@@ -17,7 +17,7 @@ struct end {
 	size_t take_max;	/* consumed per call */
 	unsigned readable, writable, closed;
 	struct err why;
-	bool free_when_read;
+	bool free_when_read, finish_when_read;
 };
 
 static void on_readable(void *arg)
@@ -33,9 +33,15 @@ static void on_readable(void *arg)
 		buf_slice(&t->got, in);
 		return;
 	}
+	if (t->finish_when_read) {
+		buf_fill(stream_out(t->s), 'x', t->take_max);
+		stream_finish(t->s);
+		t->s = NULL;
+	}
 	in = slice_sub(in, 0, t->take_max);
 	buf_slice(&t->got, in);
-	stream_consume(t->s, in.n);
+	if (t->s)
+		stream_consume(t->s, in.n);
 }
 
 static void on_writable(void *arg)
@@ -322,6 +328,39 @@ static void finishing_writes_everything_first(void)
 	teardown(&t);
 }
 
+/* Whoever finishes a stream is gone: not a word to it any more, whether the
+ * peer ended its side with its last message or the output drains slowly. */
+static void a_finished_stream_calls_nobody(void)
+{
+	/* As much as is read at once, so that the end is met with it. */
+	static char last[16385];
+	static int small = 1;
+	size_t n = 1 << 20, got = 0;
+	struct end t;
+
+	setup(&t, 1 << 20, n);
+	setsockopt(t.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	t.finish_when_read = true;
+	t.take_max = n;
+	memset(last, 'l', sizeof(last) - 1);
+	put(&t, last);
+	CU_EQ_INT(shutdown(t.fd, SHUT_WR), 0);
+	for (int i = 0; i < 10000 && got < n; i++) {
+		char some[4096];
+		ssize_t r;
+
+		settle(&t);
+		r = recv(t.fd, some, sizeof(some), MSG_DONTWAIT);
+		got += r > 0 ? (size_t)r : 0;
+	}
+	CU_EQ_INT(got, n);
+	settle(&t);
+	CU_EQ_INT(t.readable, 1);
+	CU_EQ_INT(t.closed, 0);
+	CU_EQ_INT(t.writable, 0);
+	teardown(&t);
+}
+
 static void a_stream_may_be_freed_while_its_line_is_read(void)
 {
 	struct end t;
@@ -401,6 +440,7 @@ CU_TESTS(CU_CASE(bytes_go_in_and_out),
 	 CU_CASE(the_owner_is_told_when_output_has_drained),
 	 CU_CASE(output_beyond_the_limit_ends_the_stream),
 	 CU_CASE(finishing_writes_everything_first),
+	 CU_CASE(a_finished_stream_calls_nobody),
 	 CU_CASE(a_stream_may_be_freed_while_its_line_is_read),
 	 CU_CASE(a_stream_may_go_with_a_flush_waiting),
 	 CU_CASE(the_bare_socket_can_be_given_away),
