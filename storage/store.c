@@ -168,6 +168,15 @@ void store_journals(struct store *s, struct journal_id *own)
 	own->last_batch = journal_last(s->journal);
 }
 
+size_t store_journals_retired(struct store *s, struct journal_id *out,
+			      size_t max)
+{
+	size_t n = s->n_retired < max ? s->n_retired : max;
+
+	memcpy(out, s->retired, n * sizeof(*out));
+	return n;
+}
+
 void store_set_partner(struct store *s, const struct journal_id *j, size_t n)
 {
 	if (n > STORE_PARTNER_JOURNALS_MAX)
@@ -274,6 +283,18 @@ struct others {
 	int result;
 };
 
+/* Of a process that there is none of any more? */
+static void note_retired(struct store *s, struct slice number,
+			 const struct ckmark *m)
+{
+	uint32_t v;
+
+	if (s->number == 0 && s->o.processes && slice_u32(number, &v) == 0 &&
+	    v >= s->o.processes && s->n_retired < STORE_RETIRED_MAX)
+		s->retired[s->n_retired++] =
+			(struct journal_id){m->journal, m->batch};
+}
+
 /* Marks of the other journals tell which snapshots of accounts that moved
  * here count. */
 static bool load_other(void *arg, const char *name)
@@ -291,6 +312,7 @@ static bool load_other(void *arg, const char *name)
 	if (x->result == -ENOENT)
 		x->result = 0;
 	if (x->result == 0) {
+		note_retired(s, slice_of(name, n - 5), &m);
 		GROW(s->others, s->n_others, s->cap_others);
 		s->others[s->n_others++] = m;
 	}

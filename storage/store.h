@@ -167,6 +167,15 @@ struct journal_id {
 	uint64_t last_batch;
 };
 void store_journals(struct store *s, struct journal_id *own);
+/*
+ * Journals in state_dir whose number no process has any more (a start with
+ * fewer of them), as their last checkpoint says: they were replayed into the
+ * accounts, and belong into the list that the partner is told, or it would
+ * take this node for one that went back in time.  Only process 0 knows them.
+ */
+#define STORE_RETIRED_MAX 64u
+size_t store_journals_retired(struct store *s, struct journal_id *out,
+			      size_t max);
 void store_partner_journals(struct store *s, const struct journal_id *j,
 			    size_t n);
 size_t store_partner_journals_known(struct store *s, struct journal_id *out,

@@ -100,6 +100,8 @@ struct store {
 	struct ckmark mark;		/* as last loaded or stored */
 	struct ckmark *others;		/* marks of the other journals */
 	size_t n_others, cap_others;
+	struct journal_id retired[STORE_RETIRED_MAX];
+	size_t n_retired;
 	struct map *accounts;		/* id → account */
 	struct list touched;		/* account.touched: frames not durable */
 	struct list acks;		/* account.acks */

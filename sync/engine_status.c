@@ -261,27 +261,44 @@ static void count(struct eacct *ea, struct link_report *r)
 	}
 }
 
+static size_t own_journals(struct engine *e,
+			   struct link_journal out[1 + STORE_RETIRED_MAX])
+{
+	struct journal_id j[1 + STORE_RETIRED_MAX];
+	size_t n;
+
+	store_journals(e->store, j);
+	n = 1 + store_journals_retired(e->store, j + 1, STORE_RETIRED_MAX);
+	for (size_t k = 0; k < n; k++)
+		out[k] = (struct link_journal){j[k].id, j[k].last_batch};
+	return n;
+}
+
+static size_t partner_journals(struct engine *e,
+			       struct link_journal out[LINK_JOURNALS_MAX])
+{
+	struct journal_id j[LINK_JOURNALS_MAX];
+	size_t n = store_partner_journals_known(e->store, j, LINK_JOURNALS_MAX);
+
+	for (size_t k = 0; k < n; k++)
+		out[k] = (struct link_journal){j[k].id, j[k].last_batch};
+	return n;
+}
+
 void engine_report(struct engine *e)
 {
 	struct link_msg m = {.type = LINK_REPORT};
-	struct journal_id own, known[LINK_JOURNALS_MAX];
-	struct link_journal j, partner[LINK_JOURNALS_MAX];
+	struct link_journal own[1 + STORE_RETIRED_MAX];
+	struct link_journal partner[LINK_JOURNALS_MAX];
 	struct buf b;
-	size_t i = 0, n;
+	size_t i = 0;
 	void *v;
 
 	if (!e->failed) {
-		store_journals(e->store, &own);
-		j = (struct link_journal){own.id, own.last_batch};
-		m.report.journals = &j;
-		m.report.n_journals = 1;
-		n = store_partner_journals_known(e->store, known,
-						 LINK_JOURNALS_MAX);
-		for (size_t k = 0; k < n; k++)
-			partner[k] = (struct link_journal){known[k].id,
-							   known[k].last_batch};
+		m.report.journals = own;
+		m.report.n_journals = own_journals(e, own);
 		m.report.partner = partner;
-		m.report.n_partner = n;
+		m.report.n_partner = partner_journals(e, partner);
 	}
 	m.report.set_digest = e->set_digest;
 	m.report.accounts = e->n_accounts;

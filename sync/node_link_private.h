@@ -34,7 +34,7 @@ struct conn {
 struct store_slot {
 	bool attached, reported, resigned;
 	struct link_report report;	/* lists below */
-	struct link_journal journals[4];
+	struct link_journal journals[1 + NODE_LINK_STORES_MAX];
 	struct link_journal partner[LINK_JOURNALS_MAX];
 };
 
