@@ -689,6 +689,14 @@ int engine_takeover(struct engine *e, struct account *a, bool accept_stale,
 	if (!e->env.trusted)
 		return err_set(err, E_TEMP, "the copy on this node is not "
 			       "complete");
+	switch (ea->peer.state) {
+	case PEER_NEEDS_SEED: case PEER_SEEDING: case PEER_PARKED:
+	case PEER_FORKED: case PEER_RESIGNED:
+		return err_set(err, E_TEMP, "%s cannot be taken over: %s",
+			       ea->name, peer_state_name(ea->peer.state));
+	default:
+		break;
+	}
 	if (!accept_stale && e->env.manual)
 		return err_set(err, E_TEMP, "what the partner has beyond this "
 			       "copy is not known: repeat with --accept-stale");

@@ -144,6 +144,8 @@ void engine_leave(struct engine *e, struct account *a);
  * LONE), publishes, then calls done.  result 0, or negative with err and no
  * effect (D4), or E_TEMP with *unknown = true: the connection must be closed
  * without a tagged reply.  w and its arena must live until done.
+ * WRITE_AUTOCREATE does nothing, with result 0, while the account is
+ * maybe_stale.
  */
 typedef void engine_done(void *arg, struct write *w, int result, bool unknown,
 			 const struct err *err);

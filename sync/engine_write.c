@@ -63,6 +63,11 @@ void engine_write(struct engine *e, struct account *a, struct write *w,
 		refuse(ew, false, "the journal of this process failed");
 		return;
 	}
+	/* The partner may have made them: reading creates nothing here. */
+	if (w->kind == WRITE_AUTOCREATE && ea->peer.maybe_stale) {
+		engine_write_due(ew, 0, false, NULL);
+		return;
+	}
 	engine_step_simple(ea, EV_WANTED);
 	engine_dirty(ea);
 }

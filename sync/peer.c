@@ -445,6 +445,10 @@ static bool of_the_gate(struct step *s)
 
 	switch (s->ev->kind) {
 	case EV_LINK_UP:
+		/* The operator's word was for the time without it. */
+		p->accept_stale = false;
+		gate_close(s);
+		return true;
 	case EV_LINK_DOWN:
 		gate_close(s);
 		return true;

@@ -19,12 +19,16 @@ static struct eacct *ea;
 static struct link_msg last[LINK_LOCAL + 32];
 static unsigned sent[LINK_LOCAL + 32];
 static char happened_last[64];
+static struct link_journal reported[1 + STORE_RETIRED_MAX];
 
 static void on_send(void *arg, const struct link_msg *m)
 {
 	(void)arg;
 	last[m->type] = *m;
 	sent[m->type]++;
+	if (m->type == LINK_REPORT)
+		memcpy(reported, m->report.journals,
+		       m->report.n_journals * sizeof(*reported));
 }
 
 static void on_event(void *arg, const char *event, struct account *a,
@@ -189,6 +193,46 @@ static void a_node_that_is_not_trusted_gives_no_seed(void)
 	}
 }
 
+/* --- journals ----------------------------------------------------------------- */
+
+/* A start with fewer processes must not look as if a disk had gone back. */
+static void journals_of_processes_that_are_no_more_are_listed(void)
+{
+	struct journal_id old;
+	struct err err = ERR_NONE;
+
+	rig_init(&g, 1, 8u << 20);
+	g.opts.processes = 2;
+	g.opts.process = 1;
+	CU_EQ_INT(rig_open(&g, &err), 0);
+	rig_epoch(&g, 0);
+	rig_turn(&g);
+	store_journals(g.store, &old);
+	rig_close(&g);
+	g.opts.processes = 1;
+	g.opts.process = 0;
+	CU_EQ_INT(store_recover_all(&g.opts, NULL, NULL, &err), 0);
+	CU_EQ_INT(rig_open(&g, &err), 0);
+	start_engine(0);
+	engine_tick(e, true);
+	CU_EQ_INT(last[LINK_REPORT].report.n_journals, 2);
+	CU_EQ_U64(reported[1].id, old.id);
+	CU_CLAIM(reported[1].last_batch >= old.last_batch, "not behind");
+	teardown();
+	/* A process that has a number of its own is none of them. */
+	rig_init(&g, 1, 8u << 20);
+	g.opts.processes = 2;
+	g.opts.process = 1;
+	CU_EQ_INT(rig_open(&g, &err), 0);
+	rig_close(&g);
+	g.opts.process = 0;
+	CU_EQ_INT(rig_open(&g, &err), 0);
+	start_engine(0);
+	engine_tick(e, true);
+	CU_EQ_INT(last[LINK_REPORT].report.n_journals, 1);
+	teardown();
+}
+
 /* --- checkpoints ------------------------------------------------------------------ */
 
 static void checkpoint(bool right)
@@ -254,6 +298,7 @@ static void a_holder_serves_on_after_such_a_checkpoint(void)
 struct told {
 	bool done;
 	int result;
+	bool unknown;
 };
 
 static void write_done(void *arg, struct write *w, int result, bool unknown,
@@ -262,9 +307,8 @@ static void write_done(void *arg, struct write *w, int result, bool unknown,
 	struct told *t = arg;
 
 	(void)w;
-	(void)unknown;
 	(void)err;
-	*t = (struct told){true, result};
+	*t = (struct told){true, result, unknown};
 }
 
 /* The holder it was carried to says that it is none; meanwhile this node
@@ -276,7 +320,7 @@ static void a_delivery_that_comes_back_to_a_forked_account(void)
 	struct write w = {.kind = WRITE_DELIVER, .arena = a,
 			  .name = SLICE_LIT("INBOX"), .msgs = &wm, .n_msgs = 1,
 			  .has_delivery_id = true};
-	struct told told = {false, 0};
+	struct told told = {false, 0, false};
 	struct link_msg m;
 
 	setup(0, 3);
@@ -348,6 +392,238 @@ static void a_takeover_waits_for_an_attempt_that_was_made_for_it(void)
 	teardown();
 }
 
+/* A login where the partner's changes are not known makes no mailboxes. */
+static void auto_mailboxes_stale(void)
+{
+	struct auto_mailbox box = {"Drafts", 0, false};
+	struct arena *a = arena_new(4096);
+	struct write w = {.kind = WRITE_AUTOCREATE, .arena = a,
+			  .autos = &box, .n_autos = 1};
+	struct told told = {false, 0, false};
+	bool answered = false;
+	uint64_t end;
+
+	setup(1, 3);
+	link_down(0);
+	engine_ask(e, ea->id, ea->name, NULL, false, false, on_answer,
+		   &answered);
+	link_down(2);
+	for (unsigned i = 0; i < 200; i++) {
+		engine_tick(e, false);
+		/* Somebody asks again and again. */
+		if (answered) {
+			answered = false;
+			engine_ask(e, ea->id, ea->name, NULL, false, false,
+				   on_answer, &answered);
+			link_down(4 + 2 * i);
+		}
+		turn();
+	}
+	CU_CLAIM(peer_holds(&ea->peer) && ea->peer.maybe_stale,
+		 "taken over alone: %s", peer_state_name(ea->peer.state));
+	end = account_end(ea->a).seq;
+	engine_write(e, ea->a, &w, write_done, &told);
+	turn();
+	CU_CLAIM(told.done && told.result == 0, "the login goes on");
+	CU_EQ_U64(account_end(ea->a).seq, end);
+	ea->peer.maybe_stale = false;		/* the partner was heard */
+	told = (struct told){false, 0, false};
+	engine_write(e, ea->a, &w, write_done, &told);
+	for (unsigned i = 0; i < 10 && !told.done; i++) {
+		engine_tick(e, false);
+		turn();
+	}
+	CU_CLAIM(told.done && account_end(ea->a).seq > end, "made then");
+	teardown();
+	arena_free(a);
+}
+
+/* --- what the partner says ------------------------------------------------------------ */
+
+/* This node's engine holds and has begun its epoch: seq 5. */
+static void holder(void)
+{
+	setup(0, 3);
+	rig_mark(&g, 0, MARK_SYNC);
+	rig_publish_all(&g);
+	rig_turn(&g);
+	link_up(true);
+	turn();
+	position(4, 4, COPY_WHOLE);
+	engine_step_simple(ea, EV_SWITCHOVER);	/* begins an epoch for it */
+	turn();
+	CU_EQ_U64(account_end(ea->a).seq, 5);
+	CU_CLAIM(peer_in_sync(&ea->peer), "state %s",
+		 peer_state_name(ea->peer.state));
+}
+
+static void later(unsigned ticks)
+{
+	while (ticks--) {
+		engine_tick(e, true);
+		turn();
+	}
+}
+
+static void an_ack_of_another_history_is_none(void)
+{
+	struct link_msg m;
+
+	holder();
+	later(PEER_ASK_TICKS);
+	m = msg(LINK_ACK);
+	m.ack = account_end(ea->a);
+	m.ack.nonce ^= 4;
+	sent[LINK_POSITION_REQ] = 0;
+	engine_message(e, &m);
+	CU_EQ_U64(ea->peer.acked, 4);
+	CU_EQ_INT(sent[LINK_POSITION_REQ], 1);	/* finds the fork out */
+	turn();
+	CU_EQ_U64(account_published(ea->a).seq, 4);
+	teardown();
+	holder();
+	m = msg(LINK_ACK);
+	m.ack = account_end(ea->a);
+	engine_message(e, &m);
+	CU_EQ_U64(ea->peer.acked, 5);
+	teardown();
+}
+
+static void records_for_a_holder_ask_for_positions(void)
+{
+	struct link_msg m;
+
+	holder();
+	later(PEER_ASK_TICKS);
+	sent[LINK_POSITION_REQ] = 0;
+	m = msg(LINK_RECORDS);
+	m.records.first_seq = 5;
+	m.records.count = 1;
+	engine_message(e, &m);
+	CU_EQ_INT(sent[LINK_POSITION_REQ], 1);
+	CU_EQ_U64(account_end(ea->a).seq, 5);
+	engine_message(e, &m);
+	CU_EQ_INT(sent[LINK_POSITION_REQ], 1);	/* not at every one */
+	teardown();
+}
+
+/* What nobody asks for waits for its turn after the link came up; what is
+ * asked for does not. */
+static void who_is_asked_for_does_not_wait_in_the_background(void)
+{
+	bool answered = false;
+
+	setup(1, 3);
+	link_up(true);
+	turn();
+	position(4, 4, COPY_WHOLE);
+	engine_step_simple(ea, EV_LINK_UP);	/* closes the gate again … */
+	ea->background = true;			/* … behind many others */
+	sent[LINK_POSITION_REQ] = 0;
+	engine_ask(e, ea->id, ea->name, NULL, false, false, on_answer,
+		   &answered);
+	CU_EQ_INT(sent[LINK_POSITION_REQ], 1);
+	CU_EQ_INT(ea->background, 0);
+	teardown();
+}
+
+static void a_failed_process_resigns_on_every_link(void)
+{
+	struct err err = ERR_NONE;
+	struct link_msg m;
+
+	setup(0, 3);
+	turn();
+	engine_failed(e, &err);
+	CU_EQ_INT(sent[LINK_RESIGN], 0);	/* nobody to tell */
+	link_up(true);
+	CU_EQ_INT(sent[LINK_RESIGN], 1);
+	link_down(0);
+	link_up(true);
+	CU_EQ_INT(sent[LINK_RESIGN], 2);
+	/* Also for what it had not open then. */
+	m = msg(LINK_POSITION_REQ);
+	m.account.b[3] ^= 1;
+	m.gen = 99;
+	engine_message(e, &m);
+	CU_EQ_INT(sent[LINK_RESIGN], 3);
+	CU_EQ_INT(sent[LINK_POSITION], 0);
+	engine_free(e);
+	rig_die(&g);
+	rig_fini(&g);
+}
+
+/* Some of its records are in the log, and the account moves away. */
+static void a_command_that_was_half_written_ends_when_the_account_moves(void)
+{
+	struct arena *a = arena_new(4096);
+	struct write w = {.kind = WRITE_SUBSCRIBE, .arena = a,
+			  .name = SLICE_LIT("INBOX")};
+	struct told told = {false, 0, false};
+
+	setup(0, 3);
+	link_up(true);
+	turn();
+	position(4, 4, COPY_WHOLE);
+	ea->peer.state = PEER_REPLICA;
+	engine_write(e, ea->a, &w, write_done, &told);
+	CONTAINER_OF(ea->queue.next, struct ewrite, node)->appended = true;
+	ea->peer.state = PEER_REPLICA;
+	ea->peer.may_write = false;
+	for (unsigned i = 0; i < 60 && !told.done; i++) {
+		ea->peer.state = PEER_REPLICA;
+		engine_tick(e, true);
+		engine_turn(e);
+	}
+	CU_CLAIM(told.done && told.result < 0, "it ends");
+	CU_CLAIM(told.unknown, "without saying that nothing was done");
+	CU_CLAIM(list_empty(&ea->queue), "and is forgotten");
+	teardown();
+	arena_free(a);
+}
+
+/* A journal without room for an EPOCH_BEGIN is no reason for quarantine. */
+static void journal_full_one(void)
+{
+	struct err err = ERR_NONE;
+	struct arena *a = arena_new(4096);
+	struct write w = {.kind = WRITE_SUBSCRIBE, .arena = a, .on = true,
+			  .name = SLICE_LIT("INBOX")};
+	struct told told = {false, 0, false};
+	char big[9000];
+
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = 0;
+	rig_init(&g, 1, 16 * 4096);
+	CU_EQ_INT(rig_open(&g, &err), 0);
+	rig_epoch(&g, 0);
+	rig_mark(&g, 0, MARK_SYNC);
+	rig_turn(&g);
+	rig_publish_all(&g);
+	start_engine(0);
+	link_up(true);
+	engine_turn(e);
+	position(1, 1, COPY_WHOLE);
+	/* Filled up by another account of the process. */
+	rig_epoch(&g, 1);
+	for (unsigned i = 0; i < 100 && rig_add(&g, 1, "INBOX", big) == 0; i++)
+		continue;
+	for (unsigned i = 0; i < 1000 && rig_noop(&g, 1) == 0; i++)
+		continue;
+	engine_write(e, ea->a, &w, write_done, &told);
+	engine_turn(e);
+	CU_CLAIM(ea->peer.state != PEER_PARKED, "state %s",
+		 peer_state_name(ea->peer.state));
+	for (unsigned i = 0; i < 40 && account_end(ea->a).seq < 3; i++) {
+		engine_tick(e, true);
+		turn();
+	}
+	CU_CLAIM(account_end(ea->a).seq >= 3, "written when there is room");
+	engine_write_forget(e, &w);
+	teardown();
+	arena_free(a);
+}
+
 /* --- what is told with one copy ------------------------------------------------------- */
 
 static void a_change_on_a_branch_of_a_fork_counts_as_one_copy(void)
@@ -356,7 +632,7 @@ static void a_change_on_a_branch_of_a_fork_counts_as_one_copy(void)
 	struct write_msg wm = {.internaldate = 1600000000};
 	struct write w = {.kind = WRITE_APPEND, .arena = a,
 			  .name = SLICE_LIT("INBOX"), .msgs = &wm, .n_msgs = 1};
-	struct told told = {false, 0};
+	struct told told = {false, 0, false};
 
 	setup(0, 3);
 	rig_publish_all(&g);
@@ -383,8 +659,15 @@ static void a_change_on_a_branch_of_a_fork_counts_as_one_copy(void)
 
 CU_TESTS(CU_CASE(a_seed_older_than_this_log_is_refused),
 	 CU_CASE(a_node_that_is_not_trusted_gives_no_seed),
+	 CU_CASE(journals_of_processes_that_are_no_more_are_listed),
 	 CU_CASE(a_checkpoint_of_another_digest_makes_a_replica_seed),
 	 CU_CASE(a_holder_serves_on_after_such_a_checkpoint),
 	 CU_CASE(a_delivery_that_comes_back_to_a_forked_account),
 	 CU_CASE(a_takeover_waits_for_an_attempt_that_was_made_for_it),
+	 CU_CASE(auto_mailboxes_stale), CU_CASE(journal_full_one),
+	 CU_CASE(an_ack_of_another_history_is_none),
+	 CU_CASE(records_for_a_holder_ask_for_positions),
+	 CU_CASE(who_is_asked_for_does_not_wait_in_the_background),
+	 CU_CASE(a_failed_process_resigns_on_every_link),
+	 CU_CASE(a_command_that_was_half_written_ends_when_the_account_moves),
 	 CU_CASE(a_change_on_a_branch_of_a_fork_counts_as_one_copy))

@@ -1,122 +1,10 @@
-#include "storage/prepare.h"
-#include "sync/peer.h"
-#include "tests/lib/cu.h"
-
-#include <string.h>
+#include "tests/unit/sync/peer_rig.h"
 
 /*
  * The step function, event by event.  Its interplay over random histories is
  * tests/sim/peersim.c; here stand the tables: jumps of the start rule, common
  * part of two logs, publication by class, back-off.
  */
-
-static struct peer p;
-static struct peer_env env;
-static struct peer_facts f;
-static struct peer_actions out;
-static struct lineage_entry lin[2];
-
-static void setup(unsigned node, uint64_t end, enum mark_kind mark)
-{
-	peer_init(&p);
-	env = (struct peer_env){
-		.node = node, .member = true, .trusted = true,
-		.ack_timeout = 10, .takeover_delay = 20, .start_window = 180,
-		.handover_interval = 1200};
-	lin[0] = (struct lineage_entry){2, 7, 1, end, 0, 0};
-	f = (struct peer_facts){.holder = end ? 0 : -1, .first_holder = 0,
-				.mark = mark, .replayed = true};
-	if (end) {
-		f.end = (struct position){2, 7, end, 99};
-		f.durable = f.published = f.end;
-		f.lineage = lin;
-		f.n_lineage = 1;
-	}
-	f.partner_known = f.end;
-}
-
-static const struct peer_action *did(enum peer_action_kind k)
-{
-	for (size_t i = 0; i < out.n; i++)
-		if (out.a[i].kind == k)
-			return &out.a[i];
-	return NULL;
-}
-
-static void step(struct peer_event ev)
-{
-	out.n = 0;
-	peer_step(&p, &env, &f, &ev, &out);
-}
-
-static void simple(enum peer_event_kind k)
-{
-	step((struct peer_event){.kind = k, .random = 77});
-}
-
-/* The partner's log ends at `end` of the same lineage. */
-static void gate(uint64_t end, bool trusted, bool regressed)
-{
-	struct lineage_entry l = {2, 7, 1, end, 0, 0};
-	struct link_position pos = {
-		.end = {2, 7, end, 99}, .mark = MARK_SYNC, .copy = COPY_WHOLE,
-		.trusted = trusted, .regressed = regressed, .holder = 0,
-		.lineage = &l, .n_lineage = end ? 1 : 0};
-
-	if (!end)
-		pos.end = (struct position){0};
-	env.link = true;
-	env.silent = 0;
-	env.partner_trusted = trusted;
-	env.partner_regressed = regressed;
-	env.partner_seen |= trusted;
-	simple(EV_LINK_UP);
-	simple(EV_GATE);
-	CU_CLAIM(did(ACT_SEND_REQ) && did(ACT_SEND_POSITION), "asks and says");
-	step((struct peer_event){.kind = EV_POSITION, .gen = p.gen,
-				 .position = &pos});
-	CU_EQ_INT(p.gate, GATE_OPEN);
-}
-
-static void ticks(unsigned n)
-{
-	while (n--) {
-		env.tick++;
-		env.silent++;
-		simple(EV_TICK);
-		if (did(ACT_BEGIN))
-			return;
-	}
-}
-
-/* EPOCH_BEGIN was appended and is durable. */
-static void begun(void)
-{
-	f.end.seq++;
-	lin[1] = (struct lineage_entry){p.epoch_seen, 8, f.end.seq, f.end.seq,
-					0, (uint8_t)env.node};
-	f.lineage = lin;
-	f.n_lineage = 2;
-	if (f.end.seq == 1) {
-		lin[0] = lin[1];
-		f.n_lineage = 1;
-	}
-	f.holder = (int)env.node;
-	step((struct peer_event){.kind = EV_APPENDED, .seq = f.end.seq,
-				 .lineage = true});
-	CU_CLAIM(!peer_may_append(&p, &env, &f), "not before it is durable");
-	CU_CLAIM(peer_sendable(&p, &f) < f.end.seq, "nor sent");
-	f.durable = f.end;
-	simple(EV_DURABLE);
-}
-
-static void published(void)
-{
-	const struct peer_action *a = did(ACT_PUBLISH);
-
-	if (a)
-		f.published.seq = a->seq;
-}
 
 /* --- the table of jumps --- */
 
@@ -288,28 +176,6 @@ static void a_start_after_forget_peer_jumps_until_it_was_done(void)
 
 /* --- SYNC and LONE --- */
 
-static void writing_holder(void)
-{
-	setup(0, 10, MARK_SYNC);
-	gate(10, true, false);
-	f.writing = true;
-	simple(EV_WANTED);
-	begun();
-	step((struct peer_event){.kind = EV_ACK, .seq = 11});
-	published();
-	CU_EQ_INT(p.state, PEER_SYNC);
-	CU_EQ_U64(f.published.seq, 11);
-}
-
-static void append(bool tempfail)
-{
-	f.end.seq++;
-	step((struct peer_event){.kind = EV_APPENDED, .seq = f.end.seq,
-				 .tempfail = tempfail});
-	f.durable = f.end;
-	simple(EV_DURABLE);
-}
-
 static void nothing_is_shown_before_the_ack(void)
 {
 	writing_holder();
@@ -412,26 +278,6 @@ static void three_time_outs_in_a_minute_back_off(void)
 }
 
 /* --- a partner that is connected and does not answer --- */
-
-static bool began;
-
-/* Heartbeats flow all the while. */
-static void linked_ticks(unsigned n)
-{
-	for (began = false; n--; began |= did(ACT_BEGIN) != NULL) {
-		env.tick++;
-		env.silent = 0;
-		simple(EV_TICK);
-	}
-}
-
-static void link_is_up(void)
-{
-	env.link = env.partner_trusted = env.partner_seen = true;
-	env.silent = 0;
-	simple(EV_LINK_UP);
-	simple(EV_GATE);
-}
 
 static void a_live_link_lets_no_holder_start_alone(void)
 {
@@ -676,6 +522,108 @@ static void a_back_off_is_forgotten_after_a_good_minute(void)
 	CU_EQ_INT(three_time_outs(), PEER_BACKOFF_MIN);
 }
 
+/* --- what may be lost or come at the wrong time --- */
+
+static void an_epoch_that_does_not_fit_into_the_journal_is_begun_later(void)
+{
+	struct peer_event full = {.kind = EV_APPENDED, .lineage = true,
+				  .result = E_TEMP};
+
+	setup(1, 10, MARK_SYNC);
+	gate(8, false, true);			/* regressed: jumps R */
+	CU_NEED(did(ACT_BEGIN));
+	step(full);
+	CU_CLAIM(!did(ACT_BEGIN), "not in the same breath");
+	CU_CLAIM(p.state != PEER_PARKED && !p.hold_seq, "nothing is left of it");
+	linked_ticks(1);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP_STALE);
+	begun();
+	CU_EQ_INT(p.may_write, 1);
+}
+
+static void a_hand_over_that_does_not_fit_is_taken_back(void)
+{
+	writing_holder();
+	f.writing = false;
+	simple(EV_ASKED);
+	CU_NEED(did(ACT_HANDOVER));
+	step((struct peer_event){.kind = EV_APPENDED, .lineage = true,
+				 .result = E_TEMP});
+	CU_EQ_INT(p.state, PEER_SYNC);
+	CU_CLAIM(peer_may_append(&p, &env, &f), "it holds as before");
+}
+
+static void nothing_is_accepted_where_an_own_epoch_is_under_way(void)
+{
+	setup(1, 10, MARK_SYNC);
+	gate(10, true, false);
+	CU_CLAIM(peer_accepts(&p, p.gen), "a replica accepts");
+	f.wanted = true;
+	step((struct peer_event){.kind = EV_RESIGN, .seq = 10});
+	CU_NEED(did(ACT_BEGIN));
+	CU_CLAIM(!peer_accepts(&p, p.gen), "its place is taken");
+}
+
+static void who_pulls_asks_again_for_what_was_dropped(void)
+{
+	unsigned nacks = 0;
+
+	setup(0, 10, MARK_SYNC);
+	gate(14, true, false);
+	CU_EQ_INT(p.state, PEER_PULLING);
+	for (unsigned i = 0; i < 3 * PEER_RESEND_TICKS; i++) {
+		linked_ticks(1);
+		if (!did(ACT_NACK))
+			continue;
+		CU_EQ_U64(did(ACT_NACK)->seq, 11);
+		nacks++;
+	}
+	CU_CLAIM(nacks >= 2, "%u times", nacks);
+}
+
+static void a_silent_partner_at_an_open_gate_stays_left(void)
+{
+	writing_holder();
+	append(false);
+	env.silent = PEER_SUSPECT_TICKS;	/* sync hangs: no LINK_DOWN */
+	env.tick++;
+	simple(EV_TICK);
+	CU_EQ_INT(p.state, PEER_LONE);
+	CU_EQ_INT(p.reason, LONE_DISCONNECT);
+	for (unsigned i = 0; i < 10; i++) {
+		env.tick++;
+		env.silent++;
+		simple(EV_TICK);
+		CU_EQ_INT(p.state, PEER_LONE);
+	}
+	step((struct peer_event){.kind = EV_MARKED, .seq = p.mark_serial});
+	CU_NEED(did(ACT_PUBLISH));		/* what waited is shown */
+}
+
+static void the_operator_s_word_counts_once(void)
+{
+	setup(1, 10, MARK_SYNC);
+	env.manual = true;
+	f.wanted = true;
+	ticks(30);
+	CU_CLAIM(!did(ACT_BEGIN), "not by itself in `manual'");
+	simple(EV_TAKEOVER);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_OPERATOR);
+	CU_CLAIM(!p.accept_stale, "used up");
+	/* Nor does one that was not used live on over the next link. */
+	setup(1, 10, MARK_SYNC);
+	env.manual = true;
+	simple(EV_TAKEOVER);
+	gate(10, true, false);
+	env.link = false;
+	simple(EV_LINK_DOWN);
+	f.wanted = true;
+	ticks(60);
+	CU_CLAIM(!did(ACT_BEGIN), "a later silence is another matter");
+}
+
 /* --- hand-over --- */
 
 static void a_hand_over_needs_rest_and_an_interval(void)
@@ -784,6 +732,12 @@ CU_TESTS(CU_CASE(a_start_in_sync_with_the_partner_jumps_nothing),
 	 CU_CASE(an_ack_of_a_partner_that_lost_it_counts_no_more),
 	 CU_CASE(a_mark_lone_of_this_life_makes_the_next_epoch_jump),
 	 CU_CASE(a_back_off_is_forgotten_after_a_good_minute),
+	 CU_CASE(an_epoch_that_does_not_fit_into_the_journal_is_begun_later),
+	 CU_CASE(a_hand_over_that_does_not_fit_is_taken_back),
+	 CU_CASE(nothing_is_accepted_where_an_own_epoch_is_under_way),
+	 CU_CASE(who_pulls_asks_again_for_what_was_dropped),
+	 CU_CASE(a_silent_partner_at_an_open_gate_stays_left),
+	 CU_CASE(the_operator_s_word_counts_once),
 	 CU_CASE(a_hand_over_needs_rest_and_an_interval),
 	 CU_CASE(a_hand_over_with_other_values_is_seeded_first),
 	 CU_CASE(the_common_part_of_two_lineages),
