@@ -44,7 +44,9 @@ struct account {
 	bool replaying;			/* published < unclean_until */
 	uint64_t unclean_until;
 	uint64_t dev;			/* the file system of root; 0 unknown */
-	bool low_space;			/* less than the reserve is free there */
+	bool low_space;			/* less than the reserve is free there, */
+	uint64_t space_usec;		/* as of then */
+	bool full;			/* the last publication found no room */
 	bool dirty;			/* changed since the last checkpoint */
 	/* Marks (durable ones) and what is known of the partner. */
 	uint8_t mark, mark_reason;	/* enum mark_kind, lone_reason; 0 = none */

@@ -54,7 +54,9 @@ void store_drop(struct store *s);
 /*
  * The recovery process: replays *every* journal present, whatever their
  * number, then leaves a clean mark in each.  progress may be NULL; it is told
- * of each journal.  Accounts that were parked are told to opts.news.
+ * of each journal.  Accounts that were parked are told to opts.news.  A disk too
+ * full for the marks is an error only if the number of processes is another
+ * than before.
  */
 int store_recover_all(const struct store_opts *o,
 		      void (*progress)(void *arg, const char *text), void *arg,
@@ -265,6 +267,12 @@ void store_checkpoint(struct store *s, void (*done)(void *arg), void *arg);
 /* Once in a while (a minute): time stamp batch, sweeps of .expunged, idle
  * accounts unloaded, trimming. */
 void store_periodic(struct store *s);
+/*
+ * Is less than pair_reserve free below state_dir, or where a lies?  Then new
+ * mail is refused with E_NOSPACE; everything else goes on.  Asked before each
+ * message, and by the engine at each tick (a NULL: the mail root); cheap.
+ */
+bool store_low_space(struct store *s, struct account *a);
 struct store_status {
 	uint64_t journal_used, journal_size, batches, frames, checkpoints;
 	uint64_t syncs, bytes;

@@ -188,7 +188,7 @@ int store_stage_begin(struct store *s, struct account *a, uint64_t size,
 		return err_set(e, E_TEMP, "the journal has failed");
 	if (size > BODY_SIZE_MAX)
 		return err_set(e, E_LIMIT, "a body of %" PRIu64 " bytes", size);
-	if (s->low_space)
+	if (store_low_space(s, a))
 		return err_set(e, E_NOSPACE, "less than pair_reserve is free");
 	b = NEW(struct body_stage);
 	b->store = s;

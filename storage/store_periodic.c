@@ -44,28 +44,67 @@ static bool account_low(struct store *s, struct account *a,
 	return low;
 }
 
+#define SPACE_USEC 50000u	/* a file system is asked no more often */
+
 /* Journal and logs of everybody need the state directory; the mail of one
  * account only its own file system. */
+static bool check_common(struct store *s, uint64_t now)
+{
+	if (s->space_usec && now < s->space_usec + SPACE_USEC)
+		return s->space_short;
+	s->space_usec = now;
+	s->low_space = is_low(s, s->state_dir);
+	return s->low_space || (s->mail_root[0] && is_low(s, s->mail_root));
+}
+
+static void set_short(struct store *s, bool is_short)
+{
+	bool was = s->space_short;
+
+	s->space_short = is_short;
+	/* Who waits for room tries again. */
+	if (was && !is_short && s->on_space)
+		s->on_space(s->on_space_arg);
+}
+
+bool store_low_space(struct store *s, struct account *a)
+{
+	uint64_t now = clock_mono(s->o.sys->clock);
+	bool low;
+
+	if (s->o.reserve == 0 || s->failed)
+		return s->low_space || (a && a->full);
+	low = check_common(s, now);
+	if (!a) {
+		set_short(s, low);
+		return low;
+	}
+	if (now >= a->space_usec + SPACE_USEC) {
+		a->space_usec = now;
+		a->low_space = is_low(s, a->root);
+	}
+	return s->low_space || a->low_space || a->full;
+}
+
+/* Once a minute: all of them. */
 static void check_space(struct store *s)
 {
 	struct dev_space devs[DEVS_MAX];
 	struct slice key;
 	void *value;
 	size_t n = 0;
-	bool any = false, was = s->space_short;
+	bool any = s->o.reserve &&
+		   check_common(s, clock_mono(s->o.sys->clock));
 
-	if (s->o.reserve)
-		s->low_space = is_low(s, s->state_dir);
 	for (size_t i = 0; map_each(s->accounts, &i, &key, &value);) {
 		struct account *a = value;
 
+		a->full = false;
 		a->low_space = s->o.reserve && account_low(s, a, devs, &n);
 		any = any || a->low_space;
 	}
-	s->space_short = any || s->low_space;
-	/* Who waits for room tries again. */
-	if (was && !s->space_short && s->on_space)
-		s->on_space(s->on_space_arg);
+	if (s->o.reserve)
+		set_short(s, any);
 }
 
 /* What the partner may still ask for is not removed, nor what a replay from

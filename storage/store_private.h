@@ -120,7 +120,8 @@ struct store {
 	struct store_done *done, *next_done;	/* of this, the next checkpoint */
 	size_t n_done, cap_done, n_next, cap_next;
 	bool failed, recovering, low_space;
-	bool space_short;		/* low somewhere, at the last check */
+	bool space_short;		/* low for some account, or all */
+	uint64_t space_usec;		/* when low_space was found out */
 	/* The callbacks of a durable batch run: a checkpoint to that batch would
 	 * recycle marks and resets that were not applied yet. */
 	bool landing, checkpoint_wanted;

@@ -592,10 +592,22 @@ static bool add_present(void *arg, const char *name)
 	return true;
 }
 
-static int recover_one(const struct store_opts *o, unsigned number,
+static bool no_room(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT || r == E_NOSPACE;
+}
+
+/*
+ * same: the journals belong to the processes that start now.  Then a full disk
+ * is no obstacle: without the checkpoint each process replays its own, and
+ * mail can be read and removed.  Else another process would serve an account
+ * without what its old journal has.
+ */
+static int recover_one(const struct store_opts *o, unsigned number, bool same,
 		       void (*progress)(void *arg, const char *text), void *arg,
 		       struct err *e)
 {
+	struct err full = ERR_NONE;
 	struct store *s = NULL;
 	int r = store_open_number(o, number, &s, e);
 
@@ -603,8 +615,14 @@ static int recover_one(const struct store_opts *o, unsigned number,
 		err_prefix(e, "journal %u", number);
 		return r;
 	}
-	r = store_checkpoint_now(s, true, e);
-	if (progress && r == 0) {
+	r = store_checkpoint_now(s, true, &full);
+	if (no_room(r) && same) {
+		r = 0;
+		if (progress)
+			progress(arg, full.op);
+	} else if (r < 0) {
+		err_set(e, r, "%s", full.op);
+	} else if (progress) {
 		AUTO_FREE char *text = xprintf(
 			"journal %u: %zu accounts brought up to batch %" PRIu64,
 			number, map_size(s->accounts),
@@ -622,14 +640,18 @@ int store_recover_all(const struct store_opts *o,
 {
 	AUTO_FREE char *dir = xprintf("%s/journal", o->state_dir);
 	struct present p = {0};
+	bool same;
 	int r = o->sys->fs->ops->list(o->sys->fs, dir, add_present, &p);
 
 	if (r == -ENOENT)
 		r = 0;		/* a first start */
 	else if (r < 0)
 		err_set(e, r, "%s: %s", dir, err_name(r));
+	same = p.n == o->processes;
+	for (size_t i = 0; i < p.n; i++)
+		same = same && p.items[i] < o->processes;
 	for (size_t i = 0; i < p.n && r == 0; i++)
-		r = recover_one(o, p.items[i], progress, arg, e);
+		r = recover_one(o, p.items[i], same, progress, arg, e);
 	free(p.items);
 	return r;
 }

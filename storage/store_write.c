@@ -290,7 +290,7 @@ int store_append(struct store *s, struct account *a, const struct record *r,
 	uint32_t nonce;
 	int n = may_write(s, a, e);
 
-	if (n == 0 && (s->low_space || a->low_space) && adds_mail(r))
+	if (n == 0 && adds_mail(r) && store_low_space(s, a))
 		n = err_set(e, E_NOSPACE, "less than pair_reserve is free: no "
 			    "new mail");
 	if (n == 0)
@@ -549,7 +549,6 @@ static int as_temporary(struct account *a, int r, struct err *e)
 	switch (r) {
 	case -ENOSPC:
 	case -EDQUOT:
-		a->low_space = true;
 		r = E_NOSPACE;
 		break;
 	case -EROFS:
@@ -559,6 +558,7 @@ static int as_temporary(struct account *a, int r, struct err *e)
 		r = E_TEMP;
 		break;
 	}
+	a->full = r == E_NOSPACE;
 	if (r < 0 && e)
 		e->code = r;
 	return r;

@@ -565,14 +565,17 @@ void engine_hand_over_all(struct engine *e, void (*done)(void *arg), void *arg)
 
 static void space_tick(struct engine *e)
 {
-	struct store_status st;
+	bool low = store_low_space(e->store, NULL);
 	size_t i = 0;
 	void *v;
 
-	store_status(e->store, &st);
-	if (st.low_space == e->low_space)
+	if (low == e->low_space)
 		return;
-	e->low_space = st.low_space;
+	e->low_space = low;
+	engine_event(e, NULL, low ? "space_low" : "space_enough",
+		     low ? "less than pair_reserve is free for mail or state: "
+			   "new mail is refused until there is" :
+			   "pair_reserve is free again: new mail is taken");
 	while (map_each(e->accounts, &i, NULL, &v)) {
 		struct eacct *ea = v;
 

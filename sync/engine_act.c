@@ -156,6 +156,23 @@ static void checkpoints(struct eacct *ea, unsigned before)
 	engine_step_simple(ea, EV_NEEDS_SEED);
 }
 
+/* What is durable waits for room or for a disk that can be written; whoever
+ * waits for it is told that its outcome is not known.  The peer asks for the
+ * same again at its next step, at the latest a tick. */
+static void publish_later(struct eacct *ea, const struct err *err)
+{
+	char text[480];
+
+	if (!ea->publish_waits) {
+		snprintf(text, sizeof(text), "%.400s: changes wait until that "
+			 "is over", err->op);
+		engine_event(ea->e, ea, "publish_waits", text);
+	}
+	ea->publish_waits = true;
+	engine_published(ea);		/* those before it */
+	engine_unknown_code(ea, err->code, err->op);
+}
+
 static int publish(struct eacct *ea, uint64_t seq)
 {
 	struct err err = ERR_NONE;
@@ -166,16 +183,16 @@ static int publish(struct eacct *ea, uint64_t seq)
 		return 0;
 	r = store_publish(ea->e->store, ea->a, seq, &err);
 	if (r == E_NOSPACE || r == E_TEMP) {
-		/* The next step comes to it again, at the latest a tick. */
-		if (!ea->publish_waits)
-			engine_event(ea->e, ea, "publish_waits", err.op);
-		ea->publish_waits = true;
-		return -1;
+		publish_later(ea, &err);
+		return r;
 	}
 	if (r < 0) {
 		engine_park(ea, err.op);
-		return -1;
+		return r;
 	}
+	if (ea->publish_waits)
+		engine_event(ea->e, ea, "publish_goes_on", "what waited is "
+			     "written");
 	ea->publish_waits = false;
 	checkpoints(ea, before);
 	ea->changed_tick = ea->e->env.tick;

@@ -319,6 +319,8 @@ bool engine_asks_wanted(const struct eacct *ea, bool *retried_out);
 void engine_pump(struct eacct *ea);
 void engine_published(struct eacct *ea);
 void engine_unknown(struct eacct *ea, bool all, uint64_t beyond);
+/* All that wait for publication, with this code. */
+void engine_unknown_code(struct eacct *ea, int code, const char *why);
 void engine_writes_tick(struct eacct *ea);
 void engine_write_due(struct ewrite *ew, int result, bool unknown,
 		      const struct err *err);

@@ -330,6 +330,22 @@ void engine_unknown(struct eacct *ea, bool all, uint64_t beyond)
 	}
 }
 
+void engine_unknown_code(struct eacct *ea, int code, const char *why)
+{
+	uint64_t at = account_published(ea->a).seq;
+	struct err err = ERR_NONE;
+	struct list *l, *next;
+
+	err_set(&err, code, "%s", why);
+	for (l = ea->waiting.next; l != &ea->waiting; l = next) {
+		struct ewrite *ew = ewrite_at(l);
+
+		next = l->next;
+		if (ew->seq > at)
+			engine_write_due(ew, code, ew->appended, &err);
+	}
+}
+
 /* Writes that nothing will let through are not kept for ever. */
 void engine_writes_tick(struct eacct *ea)
 {

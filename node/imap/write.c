@@ -1,5 +1,6 @@
 #include "node/imap/imap.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* Changes: every one goes through the engine and ends after publication. */
@@ -63,7 +64,9 @@ const char *imap_code_of(int result)
 	case E_LIMIT: return "LIMIT";
 	case E_TEMP: return "UNAVAILABLE";
 	case E_NOTHOLDER: return "UNAVAILABLE";
-	case E_NOSPACE: return "UNAVAILABLE";
+	case E_NOSPACE:
+	case -ENOSPC:
+	case -EDQUOT: return "UNAVAILABLE";
 	case E_PERM: return "NOPERM";
 	case E_CORRUPT: return "SERVERBUG";
 	case E_GONE: return "EXPUNGEISSUED";

@@ -11,6 +11,7 @@
 #include "node/base/digest.h"
 #include "node/config/conf_vars.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,7 +112,9 @@ static const char *code_of(const struct err *e)
 	case E_INVALID:
 		return "550 5.1.3";
 	case E_NOSPACE:
-		return "451 4.3.1";
+	case -ENOSPC:
+	case -EDQUOT:
+		return "452 4.3.1";
 	case E_FOREIGN:
 	case E_EXISTS:
 	case E_CONFIG:

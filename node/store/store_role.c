@@ -45,12 +45,26 @@ static void out_evict(void *arg, struct account *a, const char *why)
 	sessions_evict_account(arg, a, why);
 }
 
+/* Where somebody has to do something; the rest is the pair's daily life. */
+static int level_of(const char *event)
+{
+	static const char *const bad[] = {
+		"space_low", "publish_waits", "account_parked",
+		"account_forked", "digest_mismatch",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (strcmp(event, bad[i]) == 0)
+			return LOG_ERR;
+	return LOG_INF;
+}
+
 static void out_event(void *arg, const char *event, struct account *a,
 		      const char *text)
 {
 	struct store_node *n = arg;
 
-	log_event(n->role->log, LOG_INF, event, a ? account_name(a) : NULL,
+	log_event(n->role->log, level_of(event), event, a ? account_name(a) : NULL,
 		  "%s", text);
 }
 
