@@ -265,6 +265,8 @@ struct link_up {
 	bool partner_trusted, partner_regressed, partner_empty, partner_lost;
 	bool trusted, regressed;	/* this node */
 	uint64_t partner_boot;
+	uint64_t link;			/* differs after every break */
+	uint64_t serial;		/* of what was last told, UP or DOWN */
 	struct link_journal *journals;	/* the partner's, to be written down */
 	size_t n_journals;
 };
@@ -274,6 +276,7 @@ struct link_down {
 	bool member;			/* the pair has a second member */
 	bool trusted;
 	bool forgotten;			/* it had one, and that is written off */
+	uint64_t serial;
 };
 
 /* A store process to sync, at every tick that something changed. */
@@ -286,6 +289,8 @@ struct link_report {
 	uint64_t accounts, incomplete, lone, catchup, forked, parked, needs_seed;
 	uint64_t records_behind;
 	bool failed;			/* resigned */
+	uint64_t serial;		/* of the last UP or DOWN that came; another
+					 * one is told again */
 };
 
 struct link_msg {

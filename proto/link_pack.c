@@ -307,6 +307,7 @@ static Duet__Link__Report *report(const struct link_report *m, struct arena *a)
 	v->needs_seed = m->needs_seed;
 	v->records_behind = m->records_behind;
 	v->failed = m->failed;
+	v->serial = m->serial;
 	return v;
 }
 
@@ -365,6 +366,8 @@ static void pack_small(const struct link_msg *m, unsigned rest, struct arena *a,
 		v->trusted = m->up.trusted;
 		v->regressed = m->up.regressed;
 		v->partner_boot = m->up.partner_boot;
+		v->link = m->up.link;
+		v->serial = m->up.serial;
 		v->n_journals = m->up.n_journals;
 		v->journals = journals(m->up.journals, m->up.n_journals, a);
 		h->up = v;
@@ -376,6 +379,7 @@ static void pack_small(const struct link_msg *m, unsigned rest, struct arena *a,
 		v->member = m->down.member;
 		v->trusted = m->down.trusted;
 		v->forgotten = m->down.forgotten;
+		v->serial = m->down.serial;
 		h->down = v;
 		break;
 	}

@@ -243,6 +243,7 @@ static void report(struct check *c, const Duet__Link__Report *v,
 	m->needs_seed = v->needs_seed;
 	m->records_behind = v->records_behind;
 	m->failed = v->failed;
+	m->serial = v->serial;
 }
 
 static void small(struct check *c, const Duet__Link__Head *h, struct arena *a,
@@ -294,6 +295,8 @@ static void small(struct check *c, const Duet__Link__Head *h, struct arena *a,
 		m->up.trusted = h->up->trusted;
 		m->up.regressed = h->up->regressed;
 		m->up.partner_boot = h->up->partner_boot;
+		m->up.link = h->up->link;
+		m->up.serial = h->up->serial;
 		m->up.journals = journals(c, h->up->journals,
 					  h->up->n_journals, a,
 					  &m->up.n_journals);
@@ -303,6 +306,7 @@ static void small(struct check *c, const Duet__Link__Head *h, struct arena *a,
 		m->down.member = h->down->member;
 		m->down.trusted = h->down->trusted;
 		m->down.forgotten = h->down->forgotten;
+		m->down.serial = h->down->serial;
 		break;
 	default:
 		break;

@@ -268,16 +268,17 @@ static void resign(struct engine *e);
 
 void engine_link_up(struct engine *e, const struct engine_link *l)
 {
-	bool again = e->env.link && l->partner_boot == e->partner_boot;
+	bool again = e->env.link && l->partner_boot == e->partner_boot &&
+		     l->link == e->link_id;
 	bool changed;
 	size_t i = 0;
 	void *v;
 
 	if (e->failed) {
 		/* The partner forgets who resigned when the link breaks. */
-		again = again && e->env.link;
 		e->env.link = true;
 		e->partner_boot = l->partner_boot;
+		e->link_id = l->link;
 		if (!again)
 			resign(e);
 		return;
@@ -296,6 +297,7 @@ void engine_link_up(struct engine *e, const struct engine_link *l)
 		engine_link_down(e);
 	e->env.link = true;
 	e->partner_boot = l->partner_boot;
+	e->link_id = l->link;
 	e->env.silent = 0;
 	e->heard = true;
 	each(e, EV_LINK_UP);
@@ -368,20 +370,36 @@ static void resign_one(struct engine *e, struct id128 id)
 	engine_send(e, &m);
 }
 
+/* Sync says the same again: the report that answers it was lost. */
+static bool told(struct engine *e, uint64_t serial)
+{
+	if (!serial || serial != e->link_serial) {
+		e->link_serial = serial;
+		return false;
+	}
+	buf_reset(&e->report_last);
+	engine_report(e);
+	return true;
+}
+
 void engine_message(struct engine *e, const struct link_msg *m)
 {
 	struct engine_link l;
 
 	switch (m->type) {
 	case LINK_UP:
+		if (told(e, m->up.serial))
+			return;
 		l = (struct engine_link){
 			m->up.partner_trusted, m->up.partner_regressed,
 			m->up.partner_empty, m->up.partner_lost,
 			m->up.trusted, m->up.regressed, m->up.partner_boot,
-			m->up.journals, m->up.n_journals};
+			m->up.link, m->up.journals, m->up.n_journals};
 		engine_link_up(e, &l);
 		return;
 	case LINK_DOWN:
+		if (told(e, m->down.serial))
+			return;
 		/* A sync that was restarted counts from 0. */
 		e->failed_dials += m->down.failed < e->failed_there ?
 				   m->down.failed :
@@ -494,7 +512,8 @@ static bool idle(const struct engine *e, const struct eacct *ea)
 		return false;
 	if (ea->peer.gate != GATE_OPEN || ea->peer.begun_seq)
 		return false;
-	return ea->peer.state == PEER_REPLICA ||
+	return (ea->peer.state == PEER_REPLICA &&
+		ea->peer.their_published >= account_end(ea->a).seq) ||
 	       (ea->peer.state == PEER_SYNC &&
 		ea->peer.acked == account_end(ea->a).seq);
 }

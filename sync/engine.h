@@ -78,7 +78,7 @@ struct engine_link {
 	bool partner_trusted, partner_regressed, partner_empty;
 	bool partner_lost;		/* its disk is not the one it had */
 	bool trusted, regressed;	/* this node */
-	uint64_t partner_boot;
+	uint64_t partner_boot, link;	/* another one after every break */
 	const struct link_journal *journals;	/* the partner's */
 	size_t n_journals;
 };

@@ -208,9 +208,11 @@ static void records(struct eacct *ea, const struct link_msg *m)
 	if (!r->parts) {
 		ea->part_next = 0;
 		take_records(ea, m->body, r->published);
-	} else if (r->part == 1 || r->part == ea->part_next) {
+	} else if (r->part == 1 || (r->part == ea->part_next &&
+				    r->first_seq == ea->part_seq)) {
 		if (r->part == 1)
 			buf_reset(&ea->part);
+		ea->part_seq = r->first_seq;
 		buf_slice(&ea->part, m->body);
 		ea->part_next = r->part + 1;
 		/* Each part is credited, or no more would come. */
@@ -228,6 +230,7 @@ static void records(struct eacct *ea, const struct link_msg *m)
 			buf_reset(&ea->part);
 		}
 	} else {
+		ea->part_next = 0;
 		nack(ea, false);
 	}
 	engine_step(ea, &(struct peer_event){.kind = EV_PUBLISHED,
@@ -343,7 +346,7 @@ static void other(struct eacct *ea, const struct link_msg *m)
 		ev.kind = EV_NACK;
 		ev.seq = m->nack.expected;
 		engine_unsend(ea);
-		ea->send_next = 0;
+		ea->send_next = ea->told_published = 0;
 		break;
 	case LINK_PUBLISHED:
 		if (!open)

@@ -165,7 +165,8 @@ struct eacct {
 	struct list dirty_node;
 	/* receiving */
 	struct buf part;		/* a record in several messages */
-	uint32_t part_next;
+	uint32_t part_next;		/* 0 = none of part_seq is here */
+	uint64_t part_seq;
 	uint64_t parts_in;		/* not yet credited */
 	bool nacked;			/* until the expected one comes */
 	uint8_t missing[32];		/* body that accepting waits for */
@@ -249,7 +250,8 @@ struct engine {
 	void *handed_over_arg;
 	uint64_t hand_over_tick;
 	size_t forwards_n;
-	uint64_t partner_boot;
+	uint64_t partner_boot, link_id;
+	uint64_t link_serial;		/* of the last UP or DOWN */
 };
 
 /* --- engine.c --- */

@@ -303,6 +303,7 @@ void engine_report(struct engine *e)
 	m.report.set_digest = e->set_digest;
 	m.report.accounts = e->n_accounts;
 	m.report.failed = e->failed;
+	m.report.serial = e->link_serial;
 	while (map_each(e->accounts, &i, NULL, &v)) {
 		struct eacct *ea = v;
 

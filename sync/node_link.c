@@ -21,6 +21,16 @@ void node_link_event(struct node_link *n, const char *event, const char *fmt, ..
 
 /* --- telling the stores ----------------------------------------------------- */
 
+/* Something new to all, or the same again to one. */
+static uint64_t serial(struct node_link *n, int process)
+{
+	if (process < 0) {
+		n->told++;
+		n->told_tick = n->tick;
+	}
+	return n->told;
+}
+
 void node_link_tell_up(struct node_link *n, int process)
 {
 	struct link_msg m = {.type = LINK_UP};
@@ -34,6 +44,8 @@ void node_link_tell_up(struct node_link *n, int process)
 	m.up.trusted = n->id.trusted;
 	m.up.regressed = n->regressed;
 	m.up.partner_boot = n->partner.boot;
+	m.up.link = n->links;
+	m.up.serial = serial(n, process);
 	if (c && !n->partner_regressed) {
 		m.up.journals = c->journals;
 		m.up.n_journals = c->n_journals;
@@ -49,6 +61,7 @@ void node_link_tell_down(struct node_link *n, int process)
 	m.down.member = n->id.member;
 	m.down.trusted = n->id.trusted;
 	m.down.forgotten = !n->id.member && n->id.n_retired;
+	m.down.serial = serial(n, process);
 	n->out.to_store(n->out.arg, process, &m);
 }
 
@@ -164,6 +177,7 @@ static void come_up(struct node_link *n, struct conn *c)
 	n->since_usec = n->heard_usec = clock_real(n->clock);
 	free(n->refused);
 	n->refused = NULL;
+	n->links++;
 	node_link_event(n, "pair_link_up", "link to the partner is up");
 	node_link_tell_up(n, -1);
 	/* It forgot with the last link which processes have given up. */
@@ -334,6 +348,15 @@ void node_link_input(struct node_link *n, const void *handle)
 		n->heard = true;
 }
 
+/* The present state once more. */
+static void tell(struct node_link *n, unsigned process)
+{
+	if (n->control)
+		node_link_tell_up(n, (int)process);
+	else
+		node_link_tell_down(n, (int)process);
+}
+
 /* --- from the stores -------------------------------------------------------------- */
 
 void node_link_store_attached(struct node_link *n, unsigned process)
@@ -342,10 +365,8 @@ void node_link_store_attached(struct node_link *n, unsigned process)
 		return;
 	n->stores[process].attached = true;
 	n->stores[process].resigned = false;
-	if (n->control)
-		node_link_tell_up(n, (int)process);
-	else
-		node_link_tell_down(n, (int)process);
+	n->stores[process].report.serial = 0;
+	tell(n, process);
 }
 
 void node_link_store_detached(struct node_link *n, unsigned process)
@@ -473,6 +494,22 @@ static void dial_tick(struct node_link *n)
 	}
 }
 
+/* What a full queue may have swallowed: whether the link is up, and which
+ * processes have given up. */
+static void repeat(struct node_link *n)
+{
+	for (unsigned i = 0; i < n->n_stores; i++) {
+		const struct store_slot *s = &n->stores[i];
+
+		if (s->attached && s->report.serial != n->told &&
+		    n->tick - n->told_tick >= NODE_LINK_TELL_TICKS)
+			tell(n, i);
+		if (n->control && s->resigned && !s->attached &&
+		    n->tick % NODE_LINK_RESIGN_TICKS == 0)
+			node_link_resign(n, i, &(struct link_resign){.cause = 1});
+	}
+}
+
 void node_link_tick(struct node_link *n)
 {
 	struct link_msg m = {.type = LINK_TICK};
@@ -502,6 +539,7 @@ void node_link_tick(struct node_link *n)
 		    c != n->channel[c->ch] && !n->writing)
 			node_link_drop(n, c, "no Hello");
 	}
+	repeat(n);
 	if (n->control) {
 		trust_send_heartbeat(n, n->control);
 		trust_tick(n);
@@ -527,6 +565,7 @@ struct node_link *node_link_new(const struct node_link_opts *o,
 				"its accounts have no identity");
 	n->skew_usec = o->clock_skew_usec;
 	n->boot = rng_u64(n->rng) | 1;
+	n->links = n->told = n->boot;
 	n->n_stores = o->stores;
 	n->stores = xzalloc(o->stores * sizeof(*n->stores));
 	n->since_usec = clock_real(n->clock);

@@ -14,6 +14,8 @@
 #define NODE_LINK_REPORT_TICKS 20u	/* wait for the stores at the start */
 #define NODE_LINK_YIELD_TICKS 2u
 #define NODE_LINK_RETRY_TICKS 10u	/* after a refusal */
+#define NODE_LINK_TELL_TICKS 2u		/* a report takes one */
+#define NODE_LINK_RESIGN_TICKS 10u
 #define NODE_LINK_EQUAL_TICKS 3u	/* before a node is trusted */
 /* After a regression is over, what was on its way about it is not believed. */
 #define NODE_LINK_SETTLE_TICKS 20u
@@ -57,6 +59,8 @@ struct node_link {
 	bool dial_counted;
 	uint64_t dial_after;		/* tick */
 	uint32_t failed;
+	uint64_t links;			/* differs for every UP */
+	uint64_t told, told_tick;	/* serial of the last UP or DOWN */
 	unsigned silent;
 	bool heard, sent;
 	/* the partner, while UP */

@@ -251,7 +251,12 @@ void hold_tick(struct step *s)
 			step_act(s, ACT_NACK)->seq = s->f->end.seq + 1;
 		return;
 	}
-
+	/* So may the word that the holder has shown what is here: the answer
+	 * to a Nack says it again. */
+	if (p->state == PEER_REPLICA && p->gate == GATE_OPEN &&
+	    p->their_published < s->f->end.seq && quiet &&
+	    quiet % PEER_RESEND_TICKS == 0)
+		step_act(s, ACT_NACK)->seq = s->f->end.seq + 1;
 	if (p->state == PEER_LONE && p->gate == GATE_OPEN &&
 	    s->f->end.seq > p->acked &&
 	    (env->tick - p->since_tick) % PEER_RESEND_TICKS == 0)

@@ -498,105 +498,6 @@ static void replica_without_space(void)
 	scn_finish();
 }
 
-/* --- slow links --------------------------------------------------------------------------- */
-
-/* Two accounts that share a process. */
-static void neighbours(unsigned *x, unsigned *y)
-{
-	*x = 0;
-	*y = 1;
-	if (sim_store_of(&scn->n[0], 0) != sim_store_of(&scn->n[0], 1)) {
-		*x = sim_store_of(&scn->n[0], 1) == sim_store_of(&scn->n[0], 2);
-		*y = 2;
-	}
-	CU_NEED(sim_store_of(&scn->n[0], *x) == sim_store_of(&scn->n[0], *y));
-}
-
-/* 1 Mbit/s, some megabytes to catch up with: the link stays, and what the
- * clients of another account do is on both nodes in time all the while. */
-static void slow_link_catches_up(void)
-{
-	unsigned a, late = 0, x, other;
-	uint64_t downs, until;
-
-	scn_begin(false);
-	neighbours(&x, &other);
-	a = scn_filled(x);
-	scn_filled(other);
-	scn->pad = 30000;
-	sim_cut(scn, true, true);
-	scn_ms(3000);
-	for (unsigned i = 0; i < 100; i++)
-		scn_ok(W_APPEND, x, a);
-	scn->pad = 0;
-	scn->rate = 125000;
-	sim_cut(scn, false, false);
-	for (unsigned i = 0; i < 500 && scn_state(a, x) == ACCT_LONE; i++)
-		scn_ms(10);
-	CU_EQ_INT(scn_state(a, x), ACCT_CATCHUP);
-	downs = scn->counts[8];
-	until = simtime_now(scn->time) + 90 * SEC;
-	while (scn_state(a, x) != ACCT_SYNC && simtime_now(scn->time) < until) {
-		struct outcome o = scn_op(W_DELIVER, other, scn_holder(other), 8000);
-
-		late += !o.done || o.result || o.single_copy;
-		scn_ms(300);
-	}
-	CU_EQ_INT(scn_state(a, x), ACCT_SYNC);
-	CU_EQ_U64(scn->counts[8], downs);
-	CU_EQ_INT(late, 0);
-	scn->rate = 0;
-	scn_finish();
-}
-
-/* Two accounts with more to catch up with than the channel to sync holds: no
- * message of theirs, nor of anybody else, is dropped there. */
-static void channel_is_never_full(void)
-{
-	unsigned a, x, y;
-
-	scn_begin(false);
-	neighbours(&x, &y);
-	a = scn_filled(x);
-	scn_filled(y);
-	scn->pad = 60000;
-	sim_cut(scn, true, true);
-	scn_ms(6000);
-	for (unsigned i = 0; i < 70; i++) {
-		scn_ok(W_APPEND, x, a);
-		scn_ok(W_APPEND, y, scn_holder(y));
-	}
-	scn->pad = 0;
-	sim_cut(scn, false, false);
-	for (unsigned i = 0; i < 3000 && !sim_in_sync(scn); i++)
-		scn_ms(10);
-	CU_CLAIM(sim_in_sync(scn), "SYNC again");
-	CU_EQ_U64(scn->counts[9], 0);
-	scn_finish();
-}
-
-/* A record of some megabytes crosses in parts, each credited for itself, and
- * the command that waits for it is answered by both. */
-static void large_record_crosses_in_parts(void)
-{
-	unsigned a;
-
-	scn_begin(false);
-	a = scn_filled(0);
-	scn->pad = 700000;
-	scn->rate = 1000000;
-	for (unsigned i = 0; i < 4; i++) {
-		struct outcome o = scn_op(W_APPEND, 0, a, 10000);
-
-		CU_CLAIM(o.done && !o.result && !o.single_copy,
-			 "%d: done %d, %d, single copy %d", i, o.done, o.result,
-			 o.single_copy);
-	}
-	CU_EQ_INT(scn_state(a, 0), ACCT_SYNC);
-	scn->rate = 0;
-	scn_finish();
-}
-
 /* The node that is left begins every account anew, far above what the other
  * may have shown; it does so once, and serves alone. */
 static void partner_forgotten(void)
@@ -664,7 +565,5 @@ CU_TESTS(CU_CASE(refusal_before_write), CU_CASE(tempfail_waiting_imap),
 	 CU_CASE(fsync_fails_holder), CU_CASE(resign_without_partner),
 	 CU_CASE(queue_of_one_store), CU_CASE(empty_node_takes_delivery),
 	 CU_CASE(wiped_node_is_seeded), CU_CASE(cold_copy_restored), CU_CASE(replica_without_space),
-	 CU_CASE(slow_link_catches_up), CU_CASE(channel_is_never_full),
-	 CU_CASE(large_record_crosses_in_parts),
 	 CU_CASE(partner_forgotten),
 	 CU_CASE(a_flag_costs_little_on_the_wire))

@@ -1,6 +1,8 @@
 /*
  * sim [--seed N] [--first N] [--seeds N] [--steps M] [--trace] [--jobs N]
- *     [--faults MASK] [--kept 0|1]
+ *     [--faults MASK] [--kept 0|1] [--drop N]
+ *
+ * --drop: of 1,000 messages between store and sync this many are lost.
  *
  * Without arguments: what `make check-sim` runs.  A seed that fails is printed
  * with the command that replays it.
@@ -169,7 +171,14 @@ static void nemesis(struct sim *s)
 
 /* --- a run ------------------------------------------------------------------------------ */
 
-static void swarm(struct sim *s, uint64_t mask, int kept)
+struct options {
+	uint64_t seeds, first, mask;
+	unsigned steps, jobs;
+	bool trace;
+	int kept, drop;			/* -1 = as the seed says */
+};
+
+static void swarm(struct sim *s, const struct options *o)
 {
 	static const unsigned usual[W_KINDS] = {30, 15, 20, 8, 6, 6, 4, 2, 2, 3,
 						20, 3};
@@ -181,28 +190,31 @@ static void swarm(struct sim *s, uint64_t mask, int kept)
 	s->weight[W_DELIVER] = usual[W_DELIVER];
 	s->weight[W_LOOK] = usual[W_LOOK];
 	for (unsigned k = 0; k < FAULTS; k++)
-		s->fault_weight[k] = mask & 1u << k && sim_below(s, 3) ?
+		s->fault_weight[k] = o->mask & 1u << k && sim_below(s, 3) ?
 				     faults[k] : 0;
 	/* Two disks lost one after the other are the operator's business. */
 	if (s->fault_weight[F_WIPE] && s->fault_weight[F_RESTORE])
 		s->fault_weight[sim_below(s, 2) ? F_WIPE : F_RESTORE] = 0;
 	s->rule_kept = sim_below(s, 4) != 0;
-	if (kept >= 0)
-		s->rule_kept = kept;
+	if (o->kept >= 0)
+		s->rule_kept = o->kept;
 	s->strict = sim_below(s, 4) == 0;
+	s->drop = 0;
+	if (o->drop >= 0)
+		s->drop = (unsigned)o->drop;
+	s->pad = sim_below(s, 8) == 0 ? 50000 : 0;
 	s->seed_records = sim_below(s, 2) ? 20 : 0;
 	s->latency = (1 + sim_below(s, 15)) * SIM_MS;
 	s->delay = 200 + sim_below(s, 20 * SIM_MS);
 }
 
-static void run(struct sim *s, uint64_t seed, unsigned steps, uint64_t mask,
-		int kept)
+static void run(struct sim *s, uint64_t seed, const struct options *o)
 {
 	s->seed = seed;
 	simrng_init(&s->rng, seed);
-	swarm(s, mask, kept);
+	swarm(s, o);
 	sim_begin(s);
-	for (unsigned i = 0; i < steps && !s->bad[0]; i++) {
+	for (unsigned i = 0; i < o->steps && !s->bad[0]; i++) {
 		uint64_t p = sim_below(s, 100);
 
 		if (sim_work_queued(s) < 40)
@@ -218,13 +230,6 @@ static void run(struct sim *s, uint64_t seed, unsigned steps, uint64_t mask,
 		sim_check_end(s);
 	sim_end(s);
 }
-
-struct options {
-	uint64_t seeds, first, mask;
-	unsigned steps, jobs;
-	bool trace;
-	int kept;
-};
 
 struct totals {
 	uint64_t failed, ops, ok, counts[32];
@@ -243,7 +248,7 @@ static void run_seeds(const struct options *o, unsigned job, struct totals *t)
 		for (int again = 0; again < (k == o->first ? 2 : 1); again++) {
 			memset(s, 0, sizeof(*s));
 			s->trace = o->trace && !again;
-			run(s, k, o->steps, o->mask, o->kept);
+			run(s, k, o);
 			if (again && s->hash != hash && !s->bad[0])
 				snprintf(s->bad, sizeof(s->bad),
 					 "two runs of it differ");
@@ -309,7 +314,8 @@ static void run_jobs(const struct options *o, struct totals *sum)
 static void must_happen(const struct options *o, struct totals *t)
 {
 	static const char *const what[] = {"forks", "takeovers", "hand-overs",
-		"lone", "sync", "dropped tails", "seeds", "regressed"};
+		"lone", "sync", "dropped tails", "seeds", "regressed",
+		"link downs"};
 
 	printf("%" PRIu64 " ops, %" PRIu64 " ok;", t->ops, t->ok);
 	for (unsigned k = 0; k < ARRAY_LEN(what); k++)
@@ -330,7 +336,7 @@ static void must_happen(const struct options *o, struct totals *t)
 int main(int argc, char **argv)
 {
 	struct options o = {.seeds = 2000, .first = 1, .mask = UINT64_MAX,
-			    .steps = 1000, .kept = -1};
+			    .steps = 1000, .kept = -1, .drop = -1};
 	struct totals t = {0};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -352,6 +358,8 @@ int main(int argc, char **argv)
 			o.mask = strtoull(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "--kept"))
 			o.kept = atoi(argv[++i]);
+		else if (!strcmp(argv[i], "--drop"))
+			o.drop = atoi(argv[++i]);
 		else if (!strcmp(argv[i], "--jobs"))
 			o.jobs = (unsigned)atoi(argv[++i]);
 	}

@@ -187,6 +187,10 @@ struct sim {
 	uint64_t rate;			/* of a wire, bytes/s; 0 = no limit */
 	uint64_t busy_until[2];		/* to node i */
 	size_t pad;			/* bytes more in a body */
+	unsigned drop;			/* of 1,000 messages store - sync */
+	/* Of the next messages of this type, those whose bits are set. */
+	uint16_t drop_type;
+	uint64_t drop_mask;
 	unsigned seed_records;
 	uint64_t counts[32];
 	uint64_t next_fault;

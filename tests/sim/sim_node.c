@@ -99,13 +99,33 @@ static void arrive(void *arg)
 	parcel_free(p);
 }
 
+/* As when a queue is full: any message, at any time, without a word. */
+static bool dropped(const struct parcel *p, const struct link_msg *m)
+{
+	struct sim *s = p->n->s;
+	bool wanted = s->drop && sim_below(s, 1000) < s->drop;
+
+	if (s->drop_mask && m->type == s->drop_type) {
+		wanted |= s->drop_mask & 1;
+		s->drop_mask >>= 1;
+	}
+	if (!wanted)
+		return false;
+	sim_trace(s, "node %u store %u: %s %s sync is dropped", p->n->i,
+		  p->process, link_type_name(m->type),
+		  p->to_store ? "from" : "to");
+	s->counts[9]++;
+	return true;
+}
+
 static void engine_sends(void *arg, const struct link_msg *m)
 {
 	struct sstore *st = arg;
 	struct parcel *p = parcel_new(st->n, st->process, m);
 
-	if (st->queued + p->b.n > IPC_QUEUE_MAX) {
-		st->n->s->counts[9]++;
+	if (st->queued + p->b.n > IPC_QUEUE_MAX)
+		SIM_BAD(st->n->s, "the channel to sync is full");
+	if (dropped(p, m)) {
 		parcel_free(p);
 		return;
 	}
@@ -131,6 +151,10 @@ static void link_to_store(void *arg, int process, const struct link_msg *m)
 			continue;
 		p = parcel_new(n, i, m);
 		p->to_store = true;
+		if (dropped(p, m)) {
+			parcel_free(p);
+			continue;
+		}
 		simtime_at(n->s->time, 50, arrive, p);
 	}
 }

@@ -121,6 +121,7 @@ void sim_settle(struct sim *s)
 	char text[2000], *p = text;
 
 	sim_trace(s, "settling");
+	s->drop = 0;
 	sim_cut(s, false, false);
 	for (unsigned i = 0; i < 2; i++) {
 		struct snode *n = &s->n[i];

@@ -135,16 +135,18 @@ static struct link_msg sample(uint16_t type, struct arena *a)
 		break;
 	case LINK_UP:
 		m.up = (struct link_up){.partner_lost = true, .trusted = true,
-					.partner_boot = 3, .journals = j,
+					.partner_boot = 3, .link = 4,
+					.serial = 5, .journals = j,
 					.n_journals = 1};
 		break;
 	case LINK_DOWN:
-		m.down = (struct link_down){4, true, false, true};
+		m.down = (struct link_down){4, true, false, true, 6};
 		break;
 	case LINK_REPORT:
 		m.report = (struct link_report){.journals = j, .n_journals = 1,
 						.partner = j, .n_partner = 2,
-						.lone = 4, .failed = true};
+						.lone = 4, .failed = true,
+						.serial = 7};
 		break;
 	default:
 		m.ack = pos;
