@@ -761,3 +761,32 @@ int engine_unpark(struct engine *e, struct id128 id, struct err *err)
 	engine_dirty(ea);
 	return 0;
 }
+
+int engine_restored(struct engine *e, struct id128 id, struct err *err)
+{
+	struct eacct *ea = engine_known(e, id);
+	int r;
+
+	if (!ea)
+		return err_set(err, E_NOTFOUND, "no such account here");
+	r = engine_open(ea, NULL, false, err);
+	if (r < 0)
+		return r;
+	engine_step_simple(ea, EV_RESTORED);
+	engine_dirty(ea);
+	return 0;
+}
+
+size_t engine_restoring(struct engine *e)
+{
+	size_t i = 0, n = 0;
+	void *v;
+
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+
+		n += ea->a && account_holder(ea->a) == (int)e->env.node &&
+		     (ea->peer.restored || ea->peer.begun_seq);
+	}
+	return n;
+}

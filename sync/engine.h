@@ -197,5 +197,25 @@ int engine_switchover(struct engine *e, struct id128 id, struct err *err);
 int engine_unpark(struct engine *e, struct id128 id, struct err *err);
 int engine_takeover(struct engine *e, struct account *a, bool accept_stale,
 		    struct err *err);
+/*
+ * pair restored: this disk is an older copy of itself.  The account is opened;
+ * if this node holds it, an epoch with the jump R, which skips 128 numbers, is
+ * begun at once (with a partner: as soon as the rules let it write), else with
+ * the next takeover in the life of this process.
+ */
+int engine_restored(struct engine *e, struct id128 id, struct err *err);
+/* Accounts held here whose epoch has not been begun, or is not durable. */
+size_t engine_restoring(struct engine *e);
+/* Copies and bodies that are on their way now, in either direction. */
+struct engine_transfer {
+	const char *name;
+	bool full;			/* a whole copy, else one message */
+	bool receiving;
+	bool installing;		/* all is here */
+	uint64_t done, size;		/* bytes; size 0 = not known yet */
+	size_t bodies;			/* that a copy waits for */
+};
+typedef bool engine_transfer_cb(void *arg, const struct engine_transfer *t);
+void engine_transfers(struct engine *e, engine_transfer_cb *cb, void *arg);
 
 #endif

@@ -570,3 +570,23 @@ void engine_repair_body(struct engine *e, struct account *a,
 	list_append(&ea->repairs, &r->node);
 	engine_blob_want(ea, hash, 0, TRANSFER_REPAIR);
 }
+
+/* false: cb wants no more. */
+bool engine_blob_transfers(struct engine *e, engine_transfer_cb *cb, void *arg)
+{
+	struct list *l;
+
+	for (l = e->transfers.next; l != &e->transfers; l = l->next) {
+		struct transfer *t = transfer_at(l);
+		struct engine_transfer out = {
+			.name = t->ea->name, .receiving = true,
+			.installing = t->ending, .done = t->have,
+			.size = t->size};
+
+		/* Those of a copy are counted with it. */
+		if (t->active && !t->dead &&
+		    t->why != 1u << TRANSFER_SEED && !cb(arg, &out))
+			return false;
+	}
+	return true;
+}

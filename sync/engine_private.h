@@ -351,6 +351,7 @@ void engine_blobs_tick(struct engine *e);
 void engine_blobs_reset(struct engine *e, struct eacct *ea);
 void engine_transfer_free_all(struct engine *e);
 void engine_endings_free(struct engine_token *t);
+bool engine_blob_transfers(struct engine *e, engine_transfer_cb *cb, void *arg);
 char *engine_staged_path(struct eacct *ea, const uint8_t hash[32],
 			 uint64_t *size_out);
 

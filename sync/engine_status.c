@@ -103,6 +103,32 @@ void engine_status(struct engine *e, engine_status_cb *cb, void *arg)
 	}
 }
 
+void engine_transfers(struct engine *e, engine_transfer_cb *cb, void *arg)
+{
+	size_t i = 0;
+	void *v;
+
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		struct eacct *ea = v;
+		struct engine_transfer t = {.name = ea->name, .full = true};
+
+		if (ea->seed_running) {
+			t.receiving = true;
+			t.installing = ea->seed_installing;
+			t.done = ea->seed_in.n;
+			t.size = ea->seed_size;
+			t.bodies = ea->seed_whole ? ea->seed_missing : 0;
+		} else if (ea->seed_pinned) {
+			t.size = ea->seed_out.n;
+		} else {
+			continue;
+		}
+		if (!cb(arg, &t))
+			return;
+	}
+	engine_blob_transfers(e, cb, arg);
+}
+
 /* --- digests ---------------------------------------------------------------- */
 
 /* Of the published position; remembered while that does not move. */

@@ -241,8 +241,9 @@ static enum node_state state_of(const struct node_link *n,
 		return NODE_REGRESSED;
 	if (sum->forked)
 		return NODE_FORKED;
+	/* Written off by the partner it waits for nobody's accounts. */
 	if (n->id.has && !n->id.trusted)
-		return NODE_EMPTY;
+		return n->refused && !n->control ? NODE_REFUSED : NODE_EMPTY;
 	if (sum->lone ||
 	    (!n->control && n->silent >= NODE_LINK_SUSPECT_TICKS))
 		return NODE_DEGRADED;

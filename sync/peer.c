@@ -396,6 +396,15 @@ static void forgotten(struct step *s)
 		step_move(s, PEER_IDLE);
 }
 
+/* What this disk lost has been shown: epochs, UIDs and modseqs of it must not
+ * come again. */
+static void restored(struct step *s)
+{
+	s->p->may_write = false;
+	s->p->jump_stale = s->p->restored = true;
+	s->p->jump_done = false;
+}
+
 static void resigned(struct step *s)
 {
 	struct peer *p = s->p;
@@ -508,6 +517,9 @@ static bool of_the_nodes(struct step *s)
 		return true;
 	case EV_SWITCHOVER:
 		hold_switchover(s);
+		return true;
+	case EV_RESTORED:
+		restored(s);
 		return true;
 	case EV_FORGOTTEN:
 		forgotten(s);

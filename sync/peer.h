@@ -141,6 +141,7 @@ enum peer_event_kind {
 	EV_FAILED,		/* own journal */
 	EV_SWITCHOVER,		/* give it away if possible */
 	EV_FORGOTTEN,		/* env->forgotten became true */
+	EV_RESTORED,		/* operator's word: this disk is an older copy */
 };
 
 struct peer_event {
@@ -258,6 +259,7 @@ struct peer {
 	bool maybe_stale;
 	bool jump_stale;		/* the next epoch jumps R … */
 	bool jump_done;			/* … once for each partner's disk */
+	bool restored;			/* … and its epoch is begun unasked */
 	bool enter_lone;		/* holds by a takeover: all is shown */
 	bool accept_stale;		/* operator's word */
 	bool was_single;

@@ -13,6 +13,8 @@ static uint64_t jump_for(struct step *s, enum epoch_reason why, bool alone,
 	const struct peer *p = s->p;
 
 	*skip = 0;
+	if (p->restored)
+		*skip = PEER_EPOCH_SKIP;
 	if (p->jump_stale)
 		return UID_JUMP_STALE;
 	if (s->env->single || why == EPOCH_COUNTER)
@@ -56,10 +58,10 @@ bool start_begin(struct step *s, enum epoch_reason why, bool alone)
 	p->epoch_seen = epoch;
 	p->begun_seq = p->hold_seq = s->f->end.seq + 1;
 	p->may_write = p->accept_stale = false;
-	if (skip)
+	if (skip && !s->env->single)
 		p->maybe_stale = true;
 	if (p->jump_stale) {
-		p->jump_stale = false;
+		p->jump_stale = p->restored = false;
 		p->jump_done = true;
 	}
 	if (!step_mine(s)) {
@@ -99,9 +101,13 @@ static void decide_single(struct step *s)
 	/* With a partner written off the log begins anew at once: so it is
 	 * known after a restart that this was done. */
 	if (p->jump_stale && (s->f->end.seq || wanted(s)))
-		start_begin(s, EPOCH_FORGOTTEN, false);
+		start_begin(s, s->env->forgotten ? EPOCH_FORGOTTEN
+						 : EPOCH_REGRESSED, false);
 	else if (!p->may_write && wanted(s))
-		start_begin(s, EPOCH_START, false);
+		/* The reason stays in the log: the next start does not jump
+		 * again. */
+		start_begin(s, s->env->forgotten ? EPOCH_FORGOTTEN
+						 : EPOCH_START, false);
 }
 
 /* The first partner joined: what was written so far has one copy. */
@@ -136,8 +142,8 @@ static void holder_with_gate(struct step *s)
 	/* Also to show what it has when the partner cannot take it: going
 	 * alone is for a holder with an epoch of its own. */
 	if (!p->may_write &&
-	    (s->f->writing || (p->state == PEER_LONE &&
-			       s->f->published.seq < s->f->end.seq)))
+	    (s->f->writing || p->restored ||
+	     (p->state == PEER_LONE && s->f->published.seq < s->f->end.seq)))
 		start_begin(s, p->jump_stale ? EPOCH_REGRESSED : EPOCH_START,
 			    false);
 	else if (p->may_write && s->f->counter >= PEER_COUNTER_MAX)
@@ -175,7 +181,7 @@ static void holder_without_gate(struct step *s)
 			hold_enter(s);
 		return;
 	}
-	if (!wanted(s) || env->stopping)
+	if (!(wanted(s) || p->restored) || env->stopping)
 		return;
 	if ((!env->link && env->silent >= env->takeover_delay) ||
 	    (env->link && peer_alone(p, env)))

@@ -135,24 +135,36 @@ int adm_cmd_pair_switchover(struct adm_cli *c, int argc, char **argv)
 	return r ? r : s.worst;
 }
 
-/* Asks the supervisor; one that does not know the command says so clearly. */
-static int ask_supervisor(struct adm_cli *c, const char *name)
+static void on_restored(void *arg, const char *const *cells, size_t n)
 {
-	struct adm_request q = {.role = ROLE_SUPER, .name = name};
-	int r = adm_call(c, &q, NULL);
+	struct results *s = arg;
 
-	if (r == EX_USAGE)
-		return adm_error(c, EX_UNAVAILABLE, "`pair %s' is not served "
-				 "by this node's version; nothing was changed",
-				 name);
-	return r;
+	if (n < 2)
+		return;
+	if (strcmp(cells[1], "ok") == 0)
+		s->n++;
+	else
+		s->worst = adm_error(s->cli, EX_TEMPFAIL, "%s: %s", cells[0],
+				     cells[1]);
 }
 
 int adm_cmd_pair_restored(struct adm_cli *c, int argc, char **argv)
 {
+	struct results s = {.cli = c};
+	struct adm_ops ops = {.row = on_restored, .arg = &s};
+	struct adm_request q = {.name = "restored"};
+	struct adm_topology t;
+	int r;
+
 	if (adm_getopt(c, argc, argv, "", NULL) != -1 || optind < argc)
 		return adm_usage(c);
-	return ask_supervisor(c, "restored");
+	r = adm_topology(c, 0, &t);
+	if (r == 0)
+		r = adm_each_store(c, &t, &q, &ops);
+	if (r == 0 || s.n)
+		fprintf(c->out, "%zu accounts were told: those held here go "
+			"on with numbers that were never used\n", s.n);
+	return r ? r : s.worst;
 }
 
 /* What cannot be taken back wants a word more. */
@@ -161,8 +173,9 @@ int adm_cmd_pair_forget_peer(struct adm_cli *c, int argc, char **argv)
 	static const struct option longs[] = {
 		{"yes", no_argument, NULL, 1100}, {0},
 	};
+	struct adm_request q = {.role = ROLE_SYNC, .name = "forget-peer"};
 	bool sure = false;
-	int ch;
+	int ch, r;
 
 	while ((ch = adm_getopt(c, argc, argv, "", longs)) != -1) {
 		if (ch == '?')
@@ -173,10 +186,18 @@ int adm_cmd_pair_forget_peer(struct adm_cli *c, int argc, char **argv)
 		return adm_usage(c);
 	if (!sure)
 		return adm_error(c, EX_USAGE, "what only the partner has is "
-				 "lost by this, and it cannot be taken back: "
-				 "if the partner's disk is gone for good, say "
-				 "`%s pair forget-peer --yes'", c->program);
-	return ask_supervisor(c, "forget-peer");
+				 "lost by this, and it cannot be taken back; "
+				 "`%s pair ready' shows what may be missing. "
+				 "If the partner's disk is gone for good, say "
+				 "`%s pair forget-peer --yes'", c->program,
+				 c->program);
+	r = adm_call(c, &q, NULL);
+	if (r == 0)
+		fprintf(c->out, "The partner is written off: this node goes on "
+			"alone and holds every account. A new partner joins "
+			"with empty state and mail directories; the old one "
+			"is refused.\n");
+	return r;
 }
 
 /* ---- selftest ------------------------------------------------------------------- */

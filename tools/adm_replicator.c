@@ -181,10 +181,51 @@ static const struct print_column dsync_columns[] = {
 	{"username", NULL, 14, 0}, {"type", NULL, 6, 0}, {"status", NULL, 0, 0},
 };
 
+struct transfers {
+	struct print *print;
+	const char **names;		/* shown already */
+	size_t n, cap;
+	struct arena *arena;
+};
+
+static void on_transfer(void *arg, const char *const *cells, size_t n)
+{
+	struct transfers *t = arg;
+
+	if (n < 3)
+		return;
+	GROW(t->names, t->n, t->cap);
+	t->names[t->n++] = arena_strdup(t->arena, cells[0]);
+	print_row(t->print, cells);
+}
+
+/* Records on their way; copies and messages are told by the transfers. */
+static void catching_up(struct adm_cli *c, struct transfers *t,
+			const struct adm_accounts *a)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		const struct adm_account *v = &a->v[i];
+		bool here = v->holder == (int)a->topology.index, shown = false;
+		const char *cells[] = {v->name, "normal", ""};
+
+		for (size_t k = 0; k < t->n; k++)
+			shown |= strcmp(t->names[k], v->name) == 0;
+		if (shown || !v->records || !adm_account_is(v, "CATCHUP"))
+			continue;
+		cells[2] = arena_printf(c->arena, "%s %llu changes",
+					here ? "Sending" : "Receiving",
+					(unsigned long long)v->records);
+		print_row(t->print, cells);
+	}
+}
+
+/* Both ends of a transfer know it: this node's are all there are. */
 int adm_cmd_replicator_dsync_status(struct adm_cli *c, int argc, char **argv)
 {
 	struct adm_accounts a;
-	struct print *p;
+	struct transfers t = {.arena = c->arena};
+	struct adm_ops ops = {.row = on_transfer, .arg = &t};
+	struct adm_request q = {.name = "transfers", .flags = CALL_STATUS};
 	int ch, r;
 
 	while ((ch = adm_getopt(c, argc, argv, "a:", NULL)) != -1) {
@@ -194,24 +235,15 @@ int adm_cmd_replicator_dsync_status(struct adm_cli *c, int argc, char **argv)
 	}
 	if (optind < argc)
 		return adm_usage(c);
-	r = adm_accounts_read(c, NULL, CALL_STATUS, &a);
-	p = r == 0 ? adm_print(c, "table", dsync_columns, 3, 2) : NULL;
-	for (size_t i = 0; r == 0 && i < a.n; i++) {
-		const struct adm_account *v = &a.v[i];
-		bool seed = adm_account_is(v, "SEEDING");
-		bool here = v->holder == (int)a.topology.index;
-		const char *cells[] = {v->name, seed ? "full" : "normal", ""};
-
-		if (!seed && !(adm_account_is(v, "CATCHUP") && v->records))
-			continue;
-		cells[2] = seed ? "Receiving a new copy" :
-			arena_printf(c->arena, "%s %llu changes",
-				     here ? "Sending" : "Receiving",
-				     (unsigned long long)v->records);
-		print_row(p, cells);
+	r = adm_accounts_read(c, NULL, CALL_STATUS | CALL_HERE, &a);
+	if (r == 0) {
+		t.print = adm_print(c, "table", dsync_columns, 3, 2);
+		r = adm_each_store(c, &a.topology, &q, &ops);
+		if (r == 0)
+			catching_up(c, &t, &a);
+		print_end(t.print);
 	}
-	if (p)
-		print_end(p);
+	free(t.names);
 	adm_accounts_fini(&a);
 	return r;
 }

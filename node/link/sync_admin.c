@@ -3,7 +3,9 @@
 
 #include "node/link/sync_role.h"
 #include "node/base/arena.h"
+#include "node/base/cleanup.h"
 #include "node/base/digest.h"
+#include "node/base/loop.h"
 
 #include <stdio.h>
 
@@ -74,6 +76,59 @@ static void cmd_topology(struct sync_node *sn, struct adm *q)
 	adm_end(q, ADM_OK, "%s", "");
 }
 
+/* ---- forget-peer ------------------------------------------------------------ */
+
+#define FORGET_LATE_USEC (20u * 1000 * 1000)
+
+static void forget_end(struct sync_node *sn, int code, const char *why)
+{
+	loop_timer_free(TAKE(sn->forget_late));
+	adm_end(TAKE(sn->forgetting), code, "%s", why);
+}
+
+static void on_forget_late(void *arg)
+{
+	forget_end(arg, ADM_TEMPFAIL, "the identity file could not be written; "
+		   "the node's log says why.  Nothing is forgotten until it "
+		   "is: try again");
+}
+
+void sync_admin_identity(struct sync_node *sn)
+{
+	if (sn->forgetting && !sn->role->identity.member)
+		forget_end(sn, ADM_OK, "");
+}
+
+/* It cannot be taken back: a partner that is there is not gone. */
+static void cmd_forget_peer(struct sync_node *sn, struct adm *q)
+{
+	struct node_link_status st;
+
+	if (!sn->link || !sn->role->identity.member) {
+		adm_end(q, ADM_NOTFOUND, "there is no partner to forget: none "
+			"has joined, or it was forgotten already");
+		return;
+	}
+	node_link_status(sn->link, &st);
+	if (st.up) {
+		adm_end(q, ADM_TEMPFAIL, "the partner is connected, so it is "
+			"not lost: stop it for good first; nothing was "
+			"changed");
+		return;
+	}
+	if (sn->forgetting) {
+		adm_end(q, ADM_TEMPFAIL, "it is being done already");
+		return;
+	}
+	sn->forgetting = q;
+	sn->forget_late = loop_timer_new(sn->role->loop, FORGET_LATE_USEC,
+					 on_forget_late, sn);
+	log_event(sn->role->log, LOG_WARN, "partner_forgotten", NULL,
+		  "the operator writes the partner off: what only it had is "
+		  "lost");
+	node_link_forget_peer(sn->link);
+}
+
 static void run_status(void *arg, struct adm *q, const struct ipc_head *h)
 {
 	if (strcmp(h->name, "topology") == 0)
@@ -89,11 +144,24 @@ static void run(void *arg, struct adm *q, const struct ipc_head *h)
 		cmd_status(arg, q);
 	else if (strcmp(h->name, "topology") == 0)
 		cmd_topology(arg, q);
+	else if (strcmp(h->name, "forget-peer") == 0)
+		cmd_forget_peer(arg, q);
 	else
 		adm_end(q, ADM_USAGE, "sync knows no command '%s'", h->name);
 }
 
+static void run_partner(void *arg, struct adm *q, const struct ipc_head *h)
+{
+	if (strcmp(h->name, "forget-peer") == 0)
+		adm_end(q, ADM_NOPERM, "forget-peer is typed on the node that "
+			"stays");
+	else
+		run(arg, q, h);
+}
+
 void sync_admin(struct sync_node *sn, int fd, unsigned flags)
 {
-	adm_new(sn->role, fd, flags & ADMIN_REPLICATOR ? run_status : run, sn);
+	adm_new(sn->role, fd, flags & ADMIN_REPLICATOR ? run_status :
+			      flags & ADMIN_FROM_PARTNER ? run_partner : run,
+		sn);
 }

@@ -382,6 +382,7 @@ static void sync_identity(struct role *r)
 		sn->identities_pending--;
 		node_link_identity_written(sn->link);
 	}
+	sync_admin_identity(sn);
 }
 
 static int sync_go(struct role *r, struct err *e)

@@ -61,6 +61,8 @@ struct sync_node {
 	struct loop_timer *timer;
 	bool tick_due;
 	unsigned identities_pending;	/* sent to be written */
+	struct adm *forgetting;		/* waits for one of them */
+	struct loop_timer *forget_late;
 	bool has_accounts;
 	struct list proxies;
 	uint64_t last_stream;
@@ -110,5 +112,7 @@ void proxy_link_lost(struct sync_node *sn);
 
 /* ---- sync_admin.c ---- */
 void sync_admin(struct sync_node *sn, int fd, unsigned flags);
+/* The identity was written: a partner that was to be forgotten may be. */
+void sync_admin_identity(struct sync_node *sn);
 
 #endif

@@ -256,6 +256,8 @@ static void run(void *arg, struct adm *q, const struct ipc_head *h)
 		cmd_kick(n, q, h);
 	else if (strcmp(h->name, "takeover") == 0)
 		cmd_takeover(n, q, h);
+	else if (strcmp(h->name, "transfers") == 0)
+		store_admin_transfers(n, q);
 	else if (strcmp(h->name, "unpark") == 0)
 		cmd_unpark(n, q, h);
 	else if (strcmp(h->name, "parked") == 0)
@@ -271,7 +273,7 @@ static void run(void *arg, struct adm *q, const struct ipc_head *h)
 static void run_partner(void *arg, struct adm *q, const struct ipc_head *h)
 {
 	static const char *const here_only[] = {"takeover", "journal",
-						"switchover"};
+						"switchover", "restored"};
 
 	for (size_t i = 0; i < ARRAY_LEN(here_only); i++) {
 		if (strcmp(h->name, here_only[i]) != 0)
@@ -288,6 +290,8 @@ static void run_status(void *arg, struct adm *q, const struct ipc_head *h)
 {
 	if (strcmp(h->name, "accounts") == 0)
 		cmd_accounts(arg, q, h);
+	else if (strcmp(h->name, "transfers") == 0)
+		store_admin_transfers(arg, q);
 	else
 		adm_end(q, ADM_NOPERM, "this socket gives the replicator's "
 			"status only");

@@ -1,7 +1,8 @@
 /*
  * Admin requests that change what the pair does with accounts: switchover,
- * replicate, add, remove; and selftest, which walks through a change's life.
- * Every row is a name and "ok", or why not; selftest's are its steps.
+ * replicate, add, remove, restored; and selftest, which walks through a
+ * change's life.  Every row is a name and "ok", or why not; selftest's are its
+ * steps.
  */
 
 #include "node/store/store_role.h"
@@ -226,6 +227,134 @@ static void cmd_remove(struct store_node *n, struct adm *q,
 	struct match m = {.mask = h->args[0], .q = q};
 
 	engine_status(n->engine, off_queue, &m);
+	adm_end(q, ADM_OK, "%s", "");
+}
+
+/* ---- restored ------------------------------------------------------------------- */
+
+/* Every account is opened, which takes its time: some in a turn, so that the
+ * process goes on answering. */
+#define RESTORE_TURN 16u
+#define RESTORE_POLL_USEC (200u * 1000)
+#define RESTORE_POLLS 100u		/* 20 s */
+
+struct restore {
+	struct store_node *n;
+	struct adm *q;
+	struct loop_timer *timer;
+	struct {
+		struct id128 id;
+		const char *name;
+	} *v;
+	size_t n_v, cap, next;
+	unsigned polls;
+};
+
+static bool restore_one(void *arg, struct id128 id, const char *name,
+			const char *root)
+{
+	struct restore *t = arg;
+
+	(void)root;
+	GROW(t->v, t->n_v, t->cap);
+	t->v[t->n_v].id = id;
+	t->v[t->n_v++].name = arena_strdup(adm_arena(t->q), name);
+	return true;
+}
+
+static void restore_end(struct restore *t, size_t left)
+{
+	struct adm *q = t->q;
+
+	loop_timer_free(t->timer);
+	free(t->v);
+	if (left)
+		adm_end(q, ADM_TEMPFAIL, "%zu accounts wait: their new epoch "
+			"begins when the partner has answered or was silent "
+			"for pair_takeover_delay; it comes by itself unless "
+			"the node is stopped before", left);
+	else
+		adm_end(q, ADM_OK, "%s", "");
+}
+
+static void on_restore(void *arg)
+{
+	struct restore *t = arg;
+	size_t left;
+
+	if (!store_open_now(t->n)) {
+		restore_end(t, t->n_v - t->next + 1);
+		return;
+	}
+	for (unsigned i = 0; i < RESTORE_TURN && t->next < t->n_v; i++) {
+		struct err e = ERR_NONE;
+		int r = engine_restored(t->n->engine, t->v[t->next].id, &e);
+
+		row(t->q, t->v[t->next].name, r < 0 ? e.op : "ok");
+		t->next++;
+	}
+	if (t->next < t->n_v) {
+		loop_timer_set(t->timer, 0);
+		return;
+	}
+	left = engine_restoring(t->n->engine);
+	if (!left || ++t->polls >= RESTORE_POLLS)
+		restore_end(t, left);
+	else
+		loop_timer_set(t->timer, RESTORE_POLL_USEC);
+}
+
+static void cmd_restored(struct store_node *n, struct adm *q,
+			 const struct ipc_head *h)
+{
+	struct restore *t = ARENA_NEW(adm_arena(q), struct restore);
+
+	(void)h;
+	t->n = n;
+	t->q = q;
+	log_event(n->role->log, LOG_WARN, "restored", NULL, "the operator says "
+		  "that this disk is an older copy: every account begins a "
+		  "new epoch");
+	store_accounts(n->store, restore_one, t);
+	t->timer = loop_timer_new(n->role->loop, 0, on_restore, t);
+}
+
+/* ---- transfers ------------------------------------------------------------------ */
+
+static bool transfer_row(void *arg, const struct engine_transfer *t)
+{
+	struct adm *q = arg;
+	struct arena *a = arena_new(512);
+	const char *text = t->receiving ? "Receiving" : "Sending";
+
+	if (t->bodies)
+		text = arena_printf(a, "%s messages of a new copy: %zu left",
+				    text, t->bodies);
+	else if (t->installing)
+		text = t->full ? "Installing a new copy" : "Checking a message";
+	else if (!t->size)
+		text = arena_printf(a, "%s a new copy: not begun", text);
+	else if (t->receiving)
+		text = arena_printf(a, "%s %s: %llu of %llu bytes", text,
+				    t->full ? "a new copy" : "a message",
+				    (unsigned long long)t->done,
+				    (unsigned long long)t->size);
+	else
+		text = arena_printf(a, "%s a new copy: %llu bytes", text,
+				    (unsigned long long)t->size);
+	adm_row(q, (const char *[]){t->name, t->full ? "full" : "normal", text},
+		3);
+	arena_free(a);
+	return !adm_gone(q);
+}
+
+void store_admin_transfers(struct store_node *n, struct adm *q)
+{
+	if (!store_open_now(n)) {
+		adm_end(q, ADM_TEMPFAIL, "the store is not open");
+		return;
+	}
+	engine_transfers(n->engine, transfer_row, q);
 	adm_end(q, ADM_OK, "%s", "");
 }
 
@@ -471,10 +600,12 @@ bool store_admin_pair(struct store_node *n, struct adm *q,
 		const char *name;
 		void (*run)(struct store_node *n, struct adm *q,
 			    const struct ipc_head *h);
+		size_t args;
 	} commands[] = {
-		{"switchover", cmd_switchover}, {"replicate", cmd_replicate},
-		{"add", cmd_replicate}, {"remove", cmd_remove},
-		{"selftest", cmd_selftest},
+		{"switchover", cmd_switchover, 1},
+		{"replicate", cmd_replicate, 1},
+		{"add", cmd_replicate, 1}, {"remove", cmd_remove, 1},
+		{"restored", cmd_restored, 0}, {"selftest", cmd_selftest, 1},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
@@ -482,8 +613,9 @@ bool store_admin_pair(struct store_node *n, struct adm *q,
 			continue;
 		if (!store_open_now(n))
 			adm_end(q, ADM_TEMPFAIL, "the store is not open");
-		else if (h->n_args != 1)
-			adm_end(q, ADM_USAGE, "%s needs a name", h->name);
+		else if (h->n_args != commands[i].args)
+			adm_end(q, ADM_USAGE, "%s needs %s", h->name,
+				commands[i].args ? "a name" : "no name");
 		else
 			commands[i].run(n, q, h);
 		return true;

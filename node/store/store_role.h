@@ -160,5 +160,7 @@ void store_admin(struct store_node *n, int fd, unsigned flags);
 /* false: the command is none of those. */
 bool store_admin_pair(struct store_node *n, struct adm *q,
 		      const struct ipc_head *h);
+/* What is on its way between the nodes: name, full or normal, text. */
+void store_admin_transfers(struct store_node *n, struct adm *q);
 
 #endif

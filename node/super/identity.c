@@ -136,6 +136,16 @@ int identity_write(const struct sys *sys, const char *dir,
 	return r < 0 ? r : 0;
 }
 
+/* pair forget-peer: the partner's disk is among those written off. */
+static bool retired(const struct node_identity *to,
+		    const struct node_identity *from)
+{
+	for (size_t i = 0; i < to->n_retired; i++)
+		if (id128_eq(to->retired[i], from->partner_incarnation))
+			return true;
+	return false;
+}
+
 int identity_check_change(const struct node_identity *from,
 			  const struct node_identity *to, struct err *e)
 {
@@ -149,7 +159,8 @@ int identity_check_change(const struct node_identity *from,
 	     !id128_eq(from->pair_id, to->pair_id)))
 		return err_set(e, E_INVALID, "sync wants to change the pair "
 			       "this node belongs to");
-	if (from->member && !to->member)
-		return err_set(e, E_INVALID, "sync wants to forget the partner");
+	if (from->member && !to->member && !retired(to, from))
+		return err_set(e, E_INVALID, "sync wants to forget the partner "
+			       "without writing its disk off");
 	return 0;
 }

@@ -45,7 +45,8 @@ int identity_write(const struct sys *sys, const char *dir,
 /*
  * May `to` replace `from`?  The supervisor's check of what sync sends: the own
  * node id and incarnation never change, a pair that is not provisional keeps
- * its pair id, pair time and index, a member is not forgotten.
+ * its pair id, pair time and index, a member is forgotten only by writing its
+ * disk off.
  */
 int identity_check_change(const struct node_identity *from,
 			  const struct node_identity *to, struct err *e);

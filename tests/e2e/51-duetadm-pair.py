@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """duetadm against a pair: every command acts at the account's holder, typed on
 either node; what a tired administrator is told when it cannot."""
-import json
 import re
 
-from adm_e2e import client, deliver, fields, gone, holder, row, rows
+from adm_e2e import client, deliver, fields, gone, holder, row, rows, single
 from duet_e2e import case, main, wait
 
 
@@ -156,6 +155,113 @@ def the_status_socket_shows_both_nodes_and_no_more(t):
             t.true(r['fast sync'] != '-', 'the holder was not asked: %r' % r)
         for args in (['pair', 'selftest', 'alice'], ['kick', 'alice'], ['replicator', 'replicate', '*']):
             t.true(n.adm('-S', sock, *args)[0] in (75, 77), ' '.join(args))
+
+
+def uidnext(n, user):
+    c = client(n, user)
+    text = c.status('INBOX', '(UIDNEXT)')[1][0].decode()
+    c.logout()
+    return int(re.search(r'UIDNEXT (\d+)', text).group(1))
+
+
+@case
+def a_restored_node_never_uses_a_number_twice(t):
+    n = single(t)
+    for user in ('alice', 'bob'):
+        deliver(n, user)
+    before = uidnext(n, 'alice')
+    n.stop()
+    n.start()
+    t.equal(uidnext(n, 'alice'), before, 'an ordinary start jumps')
+    # bob's account is not open now: it counts as well.
+    n.stop()
+    n.start()
+    code, out, err = n.adm('pair', 'restored')
+    t.equal((code, out.startswith('2 accounts '), err), (0, True, ''), out)
+    for user in ('alice', 'bob'):
+        t.true(uidnext(n, user) >= before + 2 ** 20, 'no jump of %s: %d' % (user, uidnext(n, user)))
+    after = uidnext(n, 'alice')
+    deliver(n, 'alice')
+    t.true(after <= uidnext(n, 'alice') < after + 10, 'a second jump')
+    after = uidnext(n, 'alice')
+    n.stop()
+    n.start()
+    deliver(n, 'alice')
+    t.true(after <= uidnext(n, 'alice') < after + 10, 'a jump after a start')
+    t.equal(n.adm('pair', 'restored', 'now')[0], 64)
+    n.kill()
+    t.equal(n.adm('pair', 'restored')[0], 75)
+
+
+@case
+def a_partner_is_forgotten_for_good(t):
+    pair = t.pair()
+    for user in ('alice', 'bob', 'carol'):
+        deliver(pair.b, user)
+    pair.in_sync()
+    code, _, err = pair.a.adm('pair', 'forget-peer')
+    t.equal((code, '--yes' in err), (64, True), err)
+    code, _, err = pair.a.adm('pair', 'forget-peer', '--yes')
+    t.equal((code, 'the partner is connected' in err), (75, True), err)
+    t.equal([shows(n) for n in pair.nodes], ['SYNC', 'SYNC'], 'a refused command changed something')
+    before = uidnext(pair.a, 'alice')
+    pair.b.kill()
+    wait('the link is down', 60, lambda: pair.a.adm('pair', 'status')[0] == 2, 0.2)
+    code, out, err = pair.a.adm('pair', 'forget-peer', '--yes')
+    t.equal((code, err), (0, ''))
+    t.true('written off' in out, out)
+    t.equal(shows(pair.a), 'SINGLE')
+    # Nobody is waited for, nothing is unsafe, whoever held it.
+    for user in ('alice', 'bob', 'carol'):
+        deliver(pair.a, user, 'alone')
+        t.equal(row(pair.a, user)['state'], 'SINGLE')
+    t.true(uidnext(pair.a, 'alice') >= before + 2 ** 20, 'what the partner showed is used again')
+    code, _, err = pair.a.adm('pair', 'forget-peer', '--yes')
+    t.equal((code, 'no partner to forget' in err), (68, True), err)
+    # Every start but the first jumps no more.
+    for _ in range(3):
+        after = uidnext(pair.a, 'alice')
+        pair.a.stop()
+        pair.a.start()
+        deliver(pair.a, 'alice', 'after a start at %d' % after)
+        t.true(after <= uidnext(pair.a, 'alice') < after + 10, 'a start jumped')
+    pair.b.start(wait_ready=False)
+    wait('the old disk is refused', 60, lambda: shows(pair.b) == 'REFUSED', 0.2)
+    out = pair.b.adm('pair', 'status')[1]
+    t.true('written off' in out, out)
+    t.equal(shows(pair.a), 'SINGLE')
+
+
+def shows(n):
+    return fields(n.adm('-f', 'tab', 'pair', 'status')[1]).get('State')
+
+
+@case
+def transfers_are_shown_while_they_run(t):
+    pair = t.pair()
+    deliver(pair.a, 'alice')
+    pair.in_sync()
+    has, other = holder(pair, 'alice')
+    for n in pair.nodes:
+        t.equal(n.adm('-f', 'tab', 'replicator', 'dsync-status'), (0, 'username\ttype\tstatus\n', ''))
+    other.kill()
+    wait('the holder is alone', 60, lambda: has.adm('pair', 'status')[0] == 2, 0.2)
+    for i in range(3):
+        deliver(has, 'alice', 'large %d' % i, 'x' * 78 + '\r\n', 200000)
+    other.start(wait_ready=False)
+    seen = {}
+
+    def both():
+        for n in pair.nodes:
+            for r in rows(n.adm('-f', 'tab', 'replicator', 'dsync-status')[1]):
+                seen.setdefault(n.name, []).append((r['username'], r['type'], r['status']))
+        return len(seen) == 2
+    wait('both ends show it', 60, both)
+    t.true(any(re.match(r'Sending (\d+ changes|a new copy: \d+ bytes)$', s) for _, _, s in seen[has.name]), seen)
+    t.true(any(re.match(r'(Receiving|Checking|Installing) ', s) for _, _, s in seen[other.name]), seen)
+    pair.in_sync()
+    for n in pair.nodes:
+        wait('nothing runs any more', 30, lambda: not rows(n.adm('-f', 'tab', 'replicator', 'dsync-status')[1]))
 
 
 main(__file__)

@@ -37,10 +37,10 @@ def client(n, user):
     return c
 
 
-def deliver(n, user, subject='x'):
+def deliver(n, user, subject='x', line='body\r\n', lines=1):
     with smtplib.LMTP(n.host, n.lmtp, timeout=60) as s:
         s.sendmail('a@test.example', [user + '@test.example'],
-                   'From: a@test.example\r\nSubject: %s\r\n\r\nbody\r\n' % subject)
+                   'From: a@test.example\r\nSubject: %s\r\n\r\n%s' % (subject, line * lines))
 
 
 def rows(text):

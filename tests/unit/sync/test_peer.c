@@ -162,6 +162,8 @@ static void a_start_after_forget_peer_jumps_until_it_was_done(void)
 		simple(EV_WANTED);
 		CU_NEED(did(ACT_BEGIN));
 		CU_EQ_U64(did(ACT_BEGIN)->jump, done ? 0 : UID_JUMP_STALE);
+		/* Else every second start would jump. */
+		CU_EQ_INT(did(ACT_BEGIN)->reason, EPOCH_FORGOTTEN);
 	}
 	setup(0, 0, MARK_LONE);
 	env.member = false;
@@ -172,6 +174,40 @@ static void a_start_after_forget_peer_jumps_until_it_was_done(void)
 	simple(EV_WANTED);
 	CU_NEED(did(ACT_BEGIN));
 	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP_STALE);
+}
+
+static void a_restored_disk_is_jumped_over_at_once(void)
+{
+	/* A node alone: between two changes, nobody asks. */
+	setup(0, 10, MARK_LONE);
+	env.member = false;
+	env.single = true;
+	f.writing = true;
+	simple(EV_WANTED);
+	begun();
+	f.writing = false;
+	simple(EV_RESTORED);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP_STALE);
+	CU_EQ_INT(did(ACT_BEGIN)->epoch, 4 + 2 + PEER_EPOCH_SKIP);
+	begun();
+	CU_CLAIM(!p.jump_stale && !p.restored && !p.maybe_stale, "once");
+	/* With a partner that is away: as soon as it may start alone. */
+	setup(0, 10, MARK_SYNC);
+	simple(EV_RESTORED);
+	CU_CLAIM(!did(ACT_BEGIN), "the partner may still be there");
+	env.silent = 20;
+	simple(EV_TICK);
+	CU_NEED(did(ACT_BEGIN));
+	CU_EQ_U64(did(ACT_BEGIN)->jump, UID_JUMP_STALE);
+	/* With one that is there: at the gate; a replica begins nothing. */
+	for (int holder = 0; holder < 2; holder++) {
+		setup(0, 10, MARK_SYNC);
+		f.holder = holder;
+		gate(10, true, false);
+		simple(EV_RESTORED);
+		CU_EQ_INT(did(ACT_BEGIN) != NULL, holder == 0);
+	}
 }
 
 /* --- SYNC and LONE --- */
@@ -715,6 +751,7 @@ CU_TESTS(CU_CASE(a_start_in_sync_with_the_partner_jumps_nothing),
 	 CU_CASE(a_pair_without_a_member_numbers_as_one_node),
 	 CU_CASE(a_forgotten_partner_s_numbers_are_jumped_over),
 	 CU_CASE(a_start_after_forget_peer_jumps_until_it_was_done),
+	 CU_CASE(a_restored_disk_is_jumped_over_at_once),
 	 CU_CASE(nothing_is_shown_before_the_ack),
 	 CU_CASE(the_mark_comes_before_the_first_lone_publish),
 	 CU_CASE(what_may_not_go_alone_waits_for_one_that_may),
