@@ -40,6 +40,8 @@ uint64_t account_answer_modseq(const struct account *a, uint64_t modseq);
 void account_digest(struct account *a, uint8_t out[16]);
 /* CHECKPOINTs folded in this life whose digest this copy did not have. */
 unsigned account_mismatches(const struct account *a);
+/* Only a seed helps: see store_account_open_damaged(). */
+bool account_needs_seed(const struct account *a);
 /* The published state has an ACCOUNT_CREATE that no ACCOUNT_DELETE followed. */
 bool account_exists(const struct account *a);
 /* The CHECKPOINT that describes the published state; use it when quiet. */

@@ -47,6 +47,15 @@ struct account {
 	bool low_space;			/* less than the reserve is free there, */
 	uint64_t space_usec;		/* as of then */
 	bool full;			/* the last publication found no room */
+	/* Something of its views was found damaged while it was served: healed
+	 * in store_turn(). */
+	struct list hurt;		/* in store.hurt */
+	char *hurt_why;
+	/* Its first frame since the mark, as the journal has it; while it is
+	 * loaded at recovery. 0: none. */
+	uint64_t first_frame;
+	/* Nothing here can be served or added to: it takes a seed only. */
+	bool needs_seed;
 	bool dirty;			/* changed since the last checkpoint */
 	/* Marks (durable ones) and what is known of the partner. */
 	uint8_t mark, mark_reason;	/* enum mark_kind, lone_reason; 0 = none */
@@ -80,5 +89,8 @@ struct account {
 	uint64_t used_usec;		/* last reference given back */
 	void *engine;			/* sync/ keeps its peer here */
 };
+
+/* a may be NULL. */
+void account_hurt(struct account *a, const char *why);
 
 #endif

@@ -103,6 +103,8 @@ static int load_segment(struct alog *l, uint32_t number, struct err *e)
 		r = fs->ops->fstat(fs, fd, &st);
 	if (fd >= 0)
 		fs->ops->close(fs, fd);
+	if (r == -ENODATA || r == -ENOENT)
+		r = E_CORRUPT;
 	if (r < 0)
 		err_set(e, r, "%s: %s", (char *)path.p, err_name(r));
 	else if ((r = alog_header_get(slice_of(head, sizeof(head)), &h, e)) < 0)
@@ -160,10 +162,64 @@ static int beyond(const struct alog *l, const struct alog_end *end,
 		       l->dir, end->pos.seq);
 }
 
-/* Files beyond the end go; those before it must be there without gaps. */
-static int load(struct alog *l, struct found *f, const struct alog_end *end,
-		bool cut, struct err *e)
+static void give_up(struct alog *l, uint32_t number)
 {
+	GROW(l->damaged, l->n_damaged, l->cap_damaged);
+	l->damaged[l->n_damaged++] = number;
+}
+
+/* What was loaded so far is below something that cannot be read. */
+static void give_up_loaded(struct alog *l)
+{
+	for (size_t i = 0; i < l->n_segments; i++) {
+		give_up(l, l->segments[i].head.segment);
+		buf_fini(&l->segments[i].tail);
+	}
+	l->n_segments = 0;
+}
+
+/* All up to the end; what is damaged is left out, with all before it. */
+static int load_files(struct alog *l, struct found *f, struct err *why)
+{
+	uint32_t expected = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		uint32_t number = f->items[i];
+		int r;
+
+		if (expected && number != expected) {
+			err_set(why, E_CORRUPT, "%s: segment %08x is missing",
+				l->dir, expected);
+			give_up_loaded(l);
+		}
+		r = load_segment(l, number, why);
+		if (r < 0 && r != E_CORRUPT)
+			return r;
+		if (r < 0) {
+			give_up_loaded(l);
+			give_up(l, number);
+		}
+		expected = number + 1;
+	}
+	return 0;
+}
+
+/* Is the last segment the one that the snapshot names, and as long? */
+static bool has_end(const struct alog *l, const struct alog_end *end)
+{
+	const struct alog_segment *s = l->n_segments ?
+		&l->segments[l->n_segments - 1] : NULL;
+
+	return s && s->head.segment == end->segment && s->size >= end->offset;
+}
+
+/* Files beyond the end go; those before it must be there without gaps, as far
+ * as the state does not have their frames. */
+static int load(struct alog *l, struct found *f, const struct alog_end *end,
+		bool cut, uint64_t covered, struct err *e)
+{
+	struct err why = ERR_NONE;
+	struct alog_segment *last;
 	int r = 0;
 
 	if (f->n)
@@ -178,22 +234,32 @@ static int load(struct alog *l, struct found *f, const struct alog_end *end,
 				       err_name(r));
 		f->n--;
 	}
-	for (size_t i = 0; i < f->n; i++) {
-		r = load_segment(l, f->items[i], e);
-		if (r < 0)
-			return r;
-		if (i > 0 && f->items[i] != f->items[i - 1] + 1)
-			return err_set(e, E_CORRUPT, "%s: segment %08x is "
-				       "missing", l->dir, f->items[i - 1] + 1);
+	r = load_files(l, f, &why);
+	if (r < 0) {
+		*e = why;
+		return r;
 	}
 	l->next_segment = end->segment + 1;
 	if (end->offset == 0)
 		return 0;
-	if (f->n == 0 || f->items[f->n - 1] != end->segment ||
-	    l->segments[f->n - 1].size < end->offset)
-		return err_set(e, E_CORRUPT, "%s ends before position %" PRIu64
-			       " of its snapshot", l->dir, end->pos.seq);
-	if (l->segments[f->n - 1].size > end->offset) {
+	if (!has_end(l, end)) {
+		if (end->pos.seq != covered)
+			return err_set(e, E_CORRUPT, "%s ends before position "
+				       "%" PRIu64 " of its snapshot%s%s",
+				       l->dir, end->pos.seq,
+				       why.code ? ": " : "", why.op);
+		/* Nothing but history is lost. */
+		give_up_loaded(l);
+		if (l->n_damaged == 0)
+			give_up(l, end->segment);
+		return 0;
+	}
+	if (l->n_damaged && l->segments[0].head.first_seq - 1 > covered) {
+		*e = why;
+		return E_CORRUPT;
+	}
+	last = &l->segments[l->n_segments - 1];
+	if (last->size > end->offset) {
 		if (!cut)
 			return beyond(l, end, e);
 		r = truncate_segment(l, end->segment, end->offset);
@@ -201,8 +267,7 @@ static int load(struct alog *l, struct found *f, const struct alog_end *end,
 			return err_set(e, r, "%s: cut: %s", l->dir,
 				       err_name(r));
 	}
-	l->segments[f->n - 1].size = end->offset;
-	l->segments[f->n - 1].flushed = end->offset;
+	last->size = last->flushed = end->offset;
 	return 0;
 }
 
@@ -231,13 +296,9 @@ static int load_some(struct alog *l, struct found *f, struct err *e)
 	return 0;
 }
 
-static int open_log(const struct alog_opts *o, const struct alog_end *end,
-		    const struct position *pos, struct alog **out,
-		    struct err *e)
+struct alog *alog_new_at(const struct alog_opts *o, struct position pos)
 {
 	struct alog *l = NEW(struct alog);
-	struct found f = {0};
-	int r;
 
 	l->fs = o->fs;
 	l->dir = xstrdup(o->dir);
@@ -245,13 +306,26 @@ static int open_log(const struct alog_opts *o, const struct alog_end *end,
 	l->node = o->node;
 	l->segment_max = o->segment_max ? o->segment_max : ALOG_SEGMENT_MAX;
 	l->fd = -1;
-	l->pos = end->pos;
+	l->pos = pos;
+	l->next_segment = 1;
 	buf_init(&l->scratch, 2 * FRAME_PAYLOAD_MAX);
-	r = o->fs->ops->list(o->fs, o->dir, found_add, &f);
+	return l;
+}
+
+static int open_log(const struct alog_opts *o, const struct alog_end *end,
+		    const struct position *pos, struct alog **out,
+		    struct err *e)
+{
+	struct alog *l = alog_new_at(o, end->pos);
+	struct found f = {0};
+	int r = o->fs->ops->list(o->fs, o->dir, found_add, &f);
+
+	if (r == -ENOENT)
+		r = 0;		/* judged as what it is: all files are missing */
 	if (r < 0)
 		err_set(e, r, "%s: %s", o->dir, err_name(r));
 	else if (!pos)
-		r = load(l, &f, end, o->cut, e);
+		r = load(l, &f, end, o->cut, o->covered, e);
 	else if ((r = load_some(l, &f, e)) == 0)
 		r = alog_cut(l, *pos, e);
 	free(f.items);
@@ -285,8 +359,104 @@ void alog_free(struct alog *l)
 		buf_fini(&l->segments[i].tail);
 	buf_fini(&l->scratch);
 	free(l->segments);
+	free(l->damaged);
 	free(l->dir);
 	free(l);
+}
+
+/* Files of `f` behind the last loaded segment, and what is behind its end. */
+static int cut_files(struct alog *l, struct found *f)
+{
+	struct alog_segment *s = l->n_segments ?
+		&l->segments[l->n_segments - 1] : NULL;
+	int r = 0;
+
+	for (size_t i = f->n; i > 0 && r == 0; i--)
+		if (!s || f->items[i - 1] > s->head.segment)
+			r = remove_segment(l, f->items[i - 1]);
+	if (r == 0 && s)
+		r = truncate_segment(l, s->head.segment, s->size);
+	return r;
+}
+
+static int scan_files(struct alog *l, struct found *f, uint64_t first,
+		      const struct position *cut, bool *cut_out, struct err *e)
+{
+	struct err why = ERR_NONE;
+	struct position end;
+	bool whole = true;
+	int r = 0;
+
+	if (f->n)
+		qsort(f->items, f->n, sizeof(*f->items), by_number);
+	for (size_t i = 0; i < f->n && whole; i++) {
+		r = i && f->items[i] != f->items[i - 1] + 1 ? E_CORRUPT :
+		    load_segment(l, f->items[i], &why);
+		if (r < 0 && r != E_CORRUPT) {
+			*e = why;
+			return r;
+		}
+		whole = r == 0;
+	}
+	if (l->n_segments == 0 || l->segments[0].head.first_seq != 1)
+		return err_set(e, E_CORRUPT, "%s does not begin with the first "
+			       "record: it was trimmed, or is damaged", l->dir);
+	bool all = whole;
+
+	r = alog_scan(l, &whole, &why);
+	if (r < 0) {
+		*e = why;
+		return r;
+	}
+	l->next_segment = l->n_segments ?
+		l->segments[l->n_segments - 1].head.segment + 1 : 1;
+	if (!first && all && whole)
+		return 0;
+	if (first && l->pos.seq + 1 >= first)
+		end.seq = first - 1;
+	else if (cut && l->pos.seq >= cut->seq)
+		*cut_out = true, end.seq = cut->seq;
+	else
+		return err_set(e, E_CORRUPT, "%s is damaged behind position "
+			       "%" PRIu64 "%s%s", l->dir, l->pos.seq,
+			       why.code ? ": " : "", why.code ? why.op : "");
+	r = cut_files(l, f);
+	if (r == 0)
+		r = alog_position(l, end.seq, &end, e);
+	return r == 0 ? alog_cut(l, end, e) : r;
+}
+
+int alog_open_scan(const struct alog_opts *o, uint64_t first,
+		   const struct position *cut, bool *cut_out,
+		   struct alog **out, struct err *e)
+{
+	struct alog *l = alog_new_at(o, frame_genesis(o->pair_id, o->account));
+	struct found f = {0};
+	int r = o->fs->ops->list(o->fs, o->dir, found_add, &f);
+
+	*cut_out = false;
+	if (r < 0 && r != -ENOENT)
+		err_set(e, r, "%s: %s", o->dir, err_name(r));
+	else
+		r = scan_files(l, &f, first, cut, cut_out, e);
+	free(f.items);
+	if (r < 0) {
+		alog_free(l);
+		return r;
+	}
+	*out = l;
+	return 0;
+}
+
+const uint32_t *alog_damaged(const struct alog *l, size_t *n)
+{
+	*n = l->n_damaged;
+	return l->damaged;
+}
+
+void alog_damaged_done(struct alog *l)
+{
+	l->n_damaged = 0;
 }
 
 /* --- appending ------------------------------------------------------------------ */
@@ -495,6 +665,36 @@ int alog_cut(struct alog *l, struct position pos, struct err *e)
 		return err_set(e, r, "%s: cut: %s", l->dir, err_name(r));
 	l->pos = pos;
 	return 0;
+}
+
+/* With the last segment its end goes too: the next frame begins a new one. */
+bool alog_drop_damaged(struct alog *l, uint64_t seq)
+{
+	size_t n = 0;
+	uint64_t last;
+
+	while (n < l->n_segments && l->segments[n].head.segment != l->bad_segment)
+		n++;
+	if (l->bad_segment == 0 || n == l->n_segments ||
+	    l->segments[n].tail.n > 0)
+		return false;
+	n++;
+	last = n < l->n_segments ? l->segments[n].head.first_seq - 1 :
+				   l->pos.seq;
+	if (last > seq)
+		return false;
+	if (l->fd >= 0)
+		l->fs->ops->close(l->fs, l->fd);
+	l->fd = -1;
+	for (size_t i = 0; i < n; i++) {
+		give_up(l, l->segments[i].head.segment);
+		buf_fini(&l->segments[i].tail);
+	}
+	memmove(l->segments, l->segments + n,
+		(l->n_segments - n) * sizeof(*l->segments));
+	l->n_segments -= n;
+	l->bad_segment = l->hint_segment = 0;
+	return true;
 }
 
 uint64_t alog_floor(const struct alog *l)

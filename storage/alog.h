@@ -47,12 +47,16 @@ struct alog_opts {
 	unsigned node;
 	bool cut;		/* frames beyond `end` are expected */
 	uint64_t segment_max;	/* 0 = ALOG_SEGMENT_MAX */
+	/* The state has every frame up to here: what is damaged below is given
+	 * up, and the floor rises. */
+	uint64_t covered;
 };
 
 /*
  * Opens the log as it was at `end` (from the snapshot header, or genesis).
  * What lies beyond is cut off if `cut`, else E_CORRUPT: nothing can be there.
- * E_CORRUPT if the files are shorter.
+ * E_CORRUPT if the files are shorter or damaged, but for segments below
+ * o->covered: these are left out, and alog_damaged() names them.
  */
 int alog_open(const struct alog_opts *o, const struct alog_end *end,
 	      struct alog **out, struct err *e);
@@ -62,7 +66,29 @@ int alog_open(const struct alog_opts *o, const struct alog_end *end,
  */
 int alog_open_cut(const struct alog_opts *o, const struct alog_end *end,
 		  struct position pos, struct alog **out, struct err *e);
+/*
+ * A log whose end nothing tells: every frame from the first on is read.
+ * first = 0: it must be whole to the end of its files; else frames from seq
+ * `first` on are expected elsewhere and cut off, whatever they look like, but
+ * all before must be there.  cut, if not NULL: a place the log may have been
+ * cut to since, then that is enough (cut_out says so).  E_CORRUPT otherwise,
+ * also if it does not begin with seq 1; nothing is changed then.
+ */
+int alog_open_scan(const struct alog_opts *o, uint64_t first,
+		   const struct position *cut, bool *cut_out,
+		   struct alog **out, struct err *e);
+/* One without any segment at pos, and without files. */
+struct alog *alog_new_at(const struct alog_opts *o, struct position pos);
 void alog_free(struct alog *l);		/* no I/O but close; NULL is fine */
+/* Segments that were left out at the opening, or dropped since: numbers whose
+ * files, if they are there, should be set aside. */
+const uint32_t *alog_damaged(const struct alog *l, size_t *n);
+void alog_damaged_done(struct alog *l);
+/*
+ * After E_CORRUPT from alog_read(): the segment that failed and all before it
+ * are dropped, if their frames are <= seq.  False if not.
+ */
+bool alog_drop_damaged(struct alog *l, uint64_t seq);
 
 /* The next frame (crc 0) and the position after it.  In memory only. */
 void alog_append(struct alog *l, struct slice frame, struct position pos);

@@ -34,9 +34,15 @@ struct alog {
 	struct position hint_pos;
 	uint32_t hint_segment;
 	uint64_t hint_offset;
+	uint32_t *damaged;		/* numbers */
+	size_t n_damaged, cap_damaged;
+	uint32_t bad_segment;		/* where the last read failed, 0: none */
 };
 
 void alog_path(const struct alog *l, uint32_t segment, struct buf *to);
+/* Reads all segments from genesis; l->pos is the last frame that is whole, what
+ * follows is dropped from memory.  whole_out: nothing followed. */
+int alog_scan(struct alog *l, bool *whole_out, struct err *e);
 /* The position at seq (not below the floor, not beyond the end) and the
  * offset behind its frame in its segment. */
 int alog_locate(struct alog *l, uint64_t seq, struct position *pos_out,

@@ -98,6 +98,10 @@ static int bytes_at(struct walk *w, uint64_t offset, size_t n,
 
 static int bad(struct walk *w, int code, struct err *e)
 {
+	if (code == -ENODATA || code == -ENOENT)
+		code = E_CORRUPT;
+	if (code == E_CORRUPT)
+		w->l->bad_segment = w->s->head.segment;
 	return err_set(e, code, "%s/%08x, offset %" PRIu64 ": %s", w->l->dir,
 		       w->s->head.segment, w->offset, err_name(code));
 }
@@ -303,4 +307,45 @@ int alog_read(struct alog *l, uint64_t after, alog_cb *cb, void *arg,
 	}
 	buf_fini(&copy);
 	return r;
+}
+
+/* --- from the first frame on ---------------------------------------------------- */
+
+static void drop_from(struct alog *l, size_t i)
+{
+	while (l->n_segments > i)
+		buf_fini(&l->segments[--l->n_segments].tail);
+}
+
+int alog_scan(struct alog *l, bool *whole_out, struct err *e)
+{
+	*whole_out = true;
+	for (size_t i = 0; i < l->n_segments && *whole_out; i++) {
+		struct alog_segment *s = &l->segments[i];
+		struct walk w;
+		struct slice bytes;
+		int r = 0;
+
+		if (s->head.first_seq != l->pos.seq + 1 ||
+		    s->head.prev_chain != l->pos.chain) {
+			*whole_out = false;
+			drop_from(l, i);
+			break;
+		}
+		walk_begin(&w, l, i);
+		while (r == 0 && w.offset < s->size)
+			r = next(&w, &bytes, e);
+		walk_end(&w);
+		if (r < 0 && r != E_CORRUPT)
+			return r;
+		/* A segment without a frame tells only where one began. */
+		if (w.offset > ALOG_HEADER_SIZE)
+			l->pos = w.pos;
+		if (r == 0)
+			continue;
+		*whole_out = false;
+		s->size = s->flushed = w.offset;
+		drop_from(l, i + (w.offset > ALOG_HEADER_SIZE));
+	}
+	return 0;
 }

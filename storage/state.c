@@ -1,4 +1,5 @@
 #include "node/base/digest.h"
+#include "storage/account_private.h"
 #include "storage/dbox.h"
 #include "storage/state_private.h"
 
@@ -468,13 +469,13 @@ void missing_add(struct state *s, const struct mailbox *m, uint32_t uid,
 
 /* --- index, sums ------------------------------------------------------------------------- */
 
-int mailbox_index(struct mailbox *m, struct err *e)
+static void sum_open(struct mailbox *m, struct sum128 *out, uint32_t *live);
+
+int mailbox_index_open(struct mailbox *m, struct err *e)
 {
 	struct buf path;
 	int r;
 
-	if (m->index.gen == 0 || index_is_open(&m->index))
-		return 0;
 	/* Another tree stands in the place of its own. */
 	if (m->state->abandoned)
 		return err_set(e, E_GONE, "%s was replaced", m->name);
@@ -484,6 +485,45 @@ int mailbox_index(struct mailbox *m, struct err *e)
 	r = index_open(&m->index, (char *)path.p, m->id, m->index.gen,
 		       m->index.rec_size, m->index.n, e);
 	buf_fini(&path);
+	return r;
+}
+
+/* The records must add up to what the snapshot says of them.  During a replay
+ * they need not yet; what is replayed is counted anew afterwards. */
+static int verify(struct mailbox *m, struct err *e)
+{
+	struct sum128 sum = {0};
+	uint8_t is[16], want[16];
+	uint32_t live = 0;
+
+	sum_open(m, &sum, &live);
+	sum128_put(sum, is);
+	sum128_put(m->entries, want);
+	if (live == m->messages && memcmp(is, want, 16) == 0)
+		return 0;
+	err_set(e, E_CORRUPT, "%s: the records of '%s' are not those that were "
+		"written", m->index.map.path, m->name);
+	return E_CORRUPT;
+}
+
+int mailbox_index(struct mailbox *m, struct err *e)
+{
+	struct err why = ERR_NONE;
+	int r;
+
+	if (m->index.gen == 0 || index_is_open(&m->index))
+		return 0;
+	r = mailbox_index_open(m, &why);
+	if (r == 0 && !m->state->replaying && !m->verified) {
+		r = verify(m, &why);
+		if (r < 0)
+			index_close(&m->index);
+		m->verified = r == 0;
+	}
+	if (r == E_CORRUPT && !m->state->abandoned)
+		account_hurt(m->state->account, why.op);
+	if (r < 0 && e)
+		*e = why;
 	return r;
 }
 
@@ -497,6 +537,30 @@ void mailbox_rank(struct mailbox *m)
 	for (uint32_t i = 0; i < m->index.n; i++)
 		if (index_rec(&m->index, i)->flags & MREC_EXPUNGED)
 			rank_set(&m->rank, i);
+}
+
+/* live: UINT32_MAX if the UIDs do not rise. */
+static void sum_open(struct mailbox *m, struct sum128 *out, uint32_t *live)
+{
+	struct sum128 sum = {0};
+	uint32_t before = 0;
+
+	*live = 0;
+	for (uint32_t i = 0; i < m->index.n; i++) {
+		const struct mrec *rec = index_rec(&m->index, i);
+
+		/* Also of those that no sum has the order must be right. */
+		if (rec->uid <= before) {
+			*live = UINT32_MAX;
+			break;
+		}
+		before = rec->uid;
+		if (rec->flags & MREC_EXPUNGED)
+			continue;
+		sum128_add(&sum, entry_digest_message(m, rec));
+		++*live;
+	}
+	*out = sum;
 }
 
 /* Sum of the entries as they are in the index now. */

@@ -87,7 +87,7 @@ static int check_indexes(struct state *s, struct err *e)
 {
 	for (size_t i = 0; i < s->n_mboxes; i++) {
 		struct mailbox *m = s->mboxes[i];
-		int r = mailbox_index(m, e);
+		int r = m->index.gen ? mailbox_index_open(m, e) : 0;
 
 		if (r < 0)
 			return r;

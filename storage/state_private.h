@@ -83,6 +83,7 @@ struct mailbox {
 	char *dir;			/* path of dbox-Mails; NULL: none yet */
 	struct list watches;
 	bool touched;			/* by a record of this replay */
+	bool verified;			/* its records add up */
 	bool check;			/* changed since the last CHECKPOINT */
 	bool notify;			/* by the record being applied */
 };
@@ -230,8 +231,14 @@ size_t keyword_add(struct mailbox *m, struct slice spelling);
 void garbage_add(struct state *s, const char *path);
 void missing_add(struct state *s, const struct mailbox *m, uint32_t uid,
 		 const uint8_t hash[32], uint64_t size);
-/* The mailbox's index, mapped. */
+/*
+ * The mailbox's index, mapped; the first time since the account was loaded its
+ * records are added up.  E_CORRUPT: damaged; the account is told of
+ * (account_hurt), so that it is healed when the loop comes round.
+ */
 int mailbox_index(struct mailbox *m, struct err *e);
+/* Head and length only. */
+int mailbox_index_open(struct mailbox *m, struct err *e);
 /* Its cache file, mapped; 0 or -errno. */
 int mailbox_cache(struct mailbox *m);
 /* Remembers the parsed form of a body; failing only costs time later. */

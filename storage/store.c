@@ -379,6 +379,7 @@ int store_open_number(const struct store_opts *o, unsigned number,
 	s->parked = map_new();
 	list_init(&s->touched);
 	list_init(&s->acks);
+	list_init(&s->hurt);
 	list_init(&s->waits);
 	list_init(&s->flights);
 	r = open_all(s, e);

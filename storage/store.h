@@ -96,6 +96,17 @@ void store_accounts(struct store *s, store_account_cb *cb, void *arg);
 int store_account_open(struct store *s, struct id128 id, const char *name,
 		       const char *root, bool create, struct account **out,
 		       struct err *e);
+/*
+ * After E_CORRUPT from store_account_open(): what is damaged could not be made
+ * again from the account's log.  Gives it at genesis, account_needs_seed():
+ * nothing is served, appended, accepted or checkpointed, but a seed can be
+ * installed, and makes it whole.
+ */
+int store_account_open_damaged(struct store *s, struct id128 id,
+			       struct account **out, struct err *e);
+/* An account that was open became such a one (in store_turn). */
+typedef void store_damaged(void *arg, struct account *a, const char *why);
+void store_on_damaged(struct store *s, store_damaged *cb, void *arg);
 /* Loaded accounts. */
 struct account *store_account(struct store *s, struct id128 id);
 /* May be unloaded when idle (a reference count, for sessions and the peer). */

@@ -31,50 +31,65 @@ static bool counts(const struct store *s, const struct snapfile *f)
 	return true;	/* a seed, or a journal that is gone */
 }
 
-/* The newest one that counts; E_NOTFOUND if there is none.  All others are
- * removed: they are not to be believed later. */
-static int choose(struct account *a, struct buf *b, struct snapfile *out,
-		  struct err *e)
+static int remove_others(struct account *a, const uint64_t *numbers, size_t n,
+			 uint64_t but, struct err *e)
 {
 	struct fsio *fs = a->store->fs;
 	AUTO_FREE char *dir = account_dir(a, "state/snap");
-	uint64_t *numbers = NULL;
-	size_t n = 0;
 	bool removed = false;
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (numbers[i] == but)
+			continue;
+		snapfile_remove(fs, dir, numbers[i]);
+		removed = true;
+	}
+	if (removed)
+		r = fs->ops->fsync_dir(fs, dir);
+	return r < 0 ? err_set(e, r, "%s: %s", dir, err_name(r)) : 0;
+}
+
+/*
+ * The newest one that counts; E_NOTFOUND if there is none.  All others are
+ * removed: they are not to be believed later.  If none counts and this is no
+ * new account, they stay: something is damaged.
+ */
+static int choose(struct account *a, struct buf *b, struct snapfile *out,
+		  bool fresh, struct err *e)
+{
+	struct fsio *fs = a->store->fs;
+	AUTO_FREE char *dir = account_dir(a, "state/snap");
+	uint64_t *numbers = NULL, chosen = 0;
+	size_t n = 0;
 	int r = snapfile_list(fs, dir, &numbers, &n);
 
+	if (r == -ENOENT)
+		return E_NOTFOUND;
 	if (r < 0)
 		return err_set(e, r, "%s: %s", dir, err_name(r));
 	a->snap_number = n ? numbers[n - 1] : 0;
 	r = E_NOTFOUND;
-	for (size_t i = n; i > 0; i--) {
+	for (size_t i = n; i > 0 && r == E_NOTFOUND; i--) {
 		struct err why = ERR_NONE;
 
-		if (r == E_NOTFOUND) {
-			buf_reset(b);
-			r = snapfile_read(fs, dir, numbers[i - 1], b, out,
-					  &why);
-			if (r == 0 && id128_eq(out->account, a->id) &&
-			    counts(a->store, out)) {
-				a->snap_kept = numbers[i - 1];
-				continue;
-			}
-			if (r < 0 && r != E_CORRUPT) {
-				*e = why;
-				break;
-			}
+		buf_reset(b);
+		r = snapfile_read(fs, dir, numbers[i - 1], b, out, &why);
+		if (r == 0 && id128_eq(out->account, a->id) &&
+		    counts(a->store, out)) {
+			chosen = a->snap_kept = numbers[i - 1];
+		} else if (r < 0 && r != E_CORRUPT) {
+			*e = why;
+		} else {
+			if (r < 0)
+				*e = why;	/* perhaps the reason */
 			r = E_NOTFOUND;
 		}
-		snapfile_remove(fs, dir, numbers[i - 1]);
-		removed = true;
 	}
+	if ((r == 0 || (r == E_NOTFOUND && fresh)) &&
+	    remove_others(a, numbers, n, chosen, e) < 0)
+		r = e->code;
 	free(numbers);
-	if (removed && (r == 0 || r == E_NOTFOUND)) {
-		int synced = fs->ops->fsync_dir(fs, dir);
-
-		if (synced < 0)
-			r = err_set(e, synced, "%s: %s", dir, err_name(synced));
-	}
 	return r;
 }
 
@@ -179,7 +194,7 @@ static bool refill_one(void *arg, struct slice bytes, struct position pos)
 
 /* --- the tree --------------------------------------------------------------------- */
 
-static struct state_opts state_opts_of(struct account *a)
+struct state_opts account_state_opts(struct account *a)
 {
 	return (struct state_opts){
 		.sys = a->store->o.sys, .account = a, .id = a->id,
@@ -190,7 +205,7 @@ static struct state_opts state_opts_of(struct account *a)
 static int load_state(struct account *a, const struct snapfile *f,
 		      struct err *e)
 {
-	struct state_opts o = state_opts_of(a);
+	struct state_opts o = account_state_opts(a);
 	bool clean = f->unclean_until <= f->pos.seq && !a->replayed;
 	int r = state_load(&o, f->state, clean, &a->state, e);
 	struct position is;
@@ -272,20 +287,50 @@ static int read_log(struct account *a, struct alog_opts *lo,
 	return r;
 }
 
-int account_read_tree(struct account *a, bool fresh, struct err *e)
+/* What a snapshot says besides the state. */
+static void take_header(struct account *a, const struct snapfile *f)
+{
+	a->snap_seq = f->pos.seq;
+	a->seed_token = f->token;
+	a->partner_acked = f->acked;
+	if (a->mark == 0) {
+		a->mark = f->mark;
+		a->mark_reason = f->mark_reason;
+		a->mark_time = f->mark_time;
+	}
+}
+
+static int all_is_read(struct account *a, struct err *e)
+{
+	int r = 0;
+
+	if (a->partner_acked.seq)
+		head_acked(a->head, a->partner_acked.seq);
+	if (a->replaying && a->published.seq >= a->unclean_until &&
+	    !a->store->recovering) {
+		a->replaying = false;
+		r = state_replayed(a->state, e);
+	}
+	return r;
+}
+
+/* has_snap: out is what the snapshot says, whatever else is wrong. */
+static int read_tree(struct account *a, bool fresh, struct snapfile *out,
+		     bool *has_snap, struct err *e)
 {
 	struct store *s = a->store;
 	AUTO_FREE char *log = account_dir(a, "state/log");
 	struct alog_opts lo = {s->fs, log, a->id, pair_slice(s), s->o.node,
-			       false, s->o.log_segment};
-	struct state_opts so = state_opts_of(a);
+			       false, s->o.log_segment, 0};
+	struct state_opts so = account_state_opts(a);
 	struct snapfile f = {0};
 	bool parked = false;
 	struct buf b;
 	int r, listed;
 
+	*has_snap = false;
 	buf_init(&b, SNAPFILE_MAX);
-	r = choose(a, &b, &f, e);
+	r = choose(a, &b, &f, fresh, e);
 	if (r == 0 || r == E_NOTFOUND) {
 		listed = account_parked_files(a, f.parked, &parked, e);
 		if (listed < 0)
@@ -298,15 +343,11 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 		a->replayed = true;
 	lo.cut = a->replayed || fresh;
 	if (r == 0) {
+		*has_snap = true;
+		take_header(a, &f);
 		r = load_state(a, &f, e);
-		a->snap_seq = f.pos.seq;
-		a->seed_token = f.token;
-		a->partner_acked = f.acked;
-		if (a->mark == 0) {
-			a->mark = f.mark;
-			a->mark_reason = f.mark_reason;
-			a->mark_time = f.mark_time;
-		}
+		f.state = f.parked = SLICE_NONE;
+		*out = f;
 	} else if (r == E_NOTFOUND && fresh) {
 		f = (struct snapfile){0};
 		f.pos = f.end.pos = frame_genesis(pair_slice(s), a->id);
@@ -315,20 +356,58 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 		if (a->replayed)
 			a->replaying = true;
 	} else if (r == E_NOTFOUND) {
-		r = err_set(e, E_CORRUPT, "%s has no snapshot that counts",
+		r = e->code == E_CORRUPT ? E_CORRUPT :
+		    err_set(e, E_CORRUPT, "%s has no snapshot that counts",
 			    a->root);
 	}
 	buf_fini(&b);
 	if (r < 0)
 		return r;
 	a->published = f.pos;
+	lo.covered = f.pos.seq;
 	r = read_log(a, &lo, &f.end, e);
-	if (r == 0 && a->partner_acked.seq)
-		head_acked(a->head, a->partner_acked.seq);
-	if (r == 0 && a->replaying && a->published.seq >= a->unclean_until &&
-	    !s->recovering) {
-		a->replaying = false;
-		r = state_replayed(a->state, e);
+	if (r == 0)
+		r = account_heal_log(a, e);
+	return r < 0 ? r : all_is_read(a, e);
+}
+
+int account_read_again(struct account *a, const struct snapfile *snap,
+		       const char *why, struct err *e)
+{
+	struct store *s = a->store;
+	AUTO_FREE char *log = account_dir(a, "state/log");
+	struct alog_opts lo = {s->fs, log, a->id, pair_slice(s), s->o.node,
+			       a->replayed, s->o.log_segment, 0};
+	struct state_opts so = account_state_opts(a);
+	struct err mine = ERR_NONE;
+	int r;
+
+	account_forget_tree(a);
+	r = account_rebuild(a, &lo, &so, snap, why, &mine);
+	if (r == 0) {
+		a->durable = a->end = a->published;
+		a->head = head_new(a->state);
+		r = refill(a, &mine);
+	}
+	if (r == 0)
+		r = all_is_read(a, &mine);
+	if (r < 0)
+		err_set(e, r, "%.200s; it cannot be made again here: %.200s",
+			why, mine.op);
+	return r;
+}
+
+int account_read_tree(struct account *a, bool fresh, struct err *e)
+{
+	struct snapfile snap;
+	bool has_snap;
+	int r = read_tree(a, fresh, &snap, &has_snap, e);
+
+	if (r == E_CORRUPT) {
+		AUTO_FREE char *why = xstrdup(e->op);
+
+		*e = ERR_NONE;
+		r = account_read_again(a, has_snap ? &snap : NULL, why, e);
 	}
 	return r;
 }
@@ -360,39 +439,51 @@ void account_drop(struct account *a)
 	if (!a)
 		return;
 	account_forget_tree(a);
+	list_remove(&a->hurt);
+	free(a->hurt_why);
 	free(a->parked);
 	free(a->name);
 	free(a->root);
 	free(a);
 }
 
-int account_load(struct store *s, const struct account_root *root, bool fresh,
-		 const struct position *cut_at, struct account **out,
-		 struct err *e)
+struct account *account_new(struct store *s, const struct account_root *root)
 {
 	struct account *a = NEW(struct account);
 	struct ckmark_lone *lone = map_get(s->lone, id_slice(&root->id));
-	int r;
 
 	a->store = s;
 	a->id = root->id;
 	a->name = xstrdup(root->name);
 	a->root = xstrdup(root->root);
-	a->replayed = s->recovering;
-	a->cut_at = cut_at;
 	a->has_stages = true;	/* of an earlier life, perhaps */
 	list_init(&a->pending);
 	list_init(&a->watches);
 	list_init(&a->touched);
 	list_init(&a->acks);
+	list_init(&a->hurt);
 	if (lone) {
 		a->mark = MARK_LONE;
 		a->mark_reason = lone->reason;
 		a->mark_time = lone->time;
 		a->mark_partner = lone->partner;
 	}
+	return a;
+}
+
+int account_load(struct store *s, const struct account_root *root, bool fresh,
+		 const struct position *cut_at, uint64_t first_frame,
+		 struct account **out, struct err *e)
+{
+	struct account *a = account_new(s, root);
+	int r;
+
+	a->replayed = s->recovering;
+	a->cut_at = cut_at;
+	a->first_frame = first_frame;
 	r = account_read_tree(a, fresh, e);
 	a->cut_at = NULL;
+	a->first_frame = 0;
 	if (r < 0) {
 		account_drop(a);
 		return r;

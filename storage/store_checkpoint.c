@@ -32,7 +32,7 @@ static int write_file(struct fsio *fs, const char *path, struct slice data)
 }
 
 /* The bodies of unpublished frames are in the batches that will go. */
-static int spill(struct account *a, struct err *e)
+int account_spill(struct account *a, struct err *e)
 {
 	struct buf path;
 	int r = 0;
@@ -156,7 +156,7 @@ static int write_views(struct store *s, struct account *a, struct err *e)
 			    "this process ends and replays it",
 			    a->root);
 	if (r == 0)
-		r = spill(a, e);
+		r = account_spill(a, e);
 	if (r == 0)
 		r = add_file_system(ck, s->fs, a->root, e);
 	if (r < 0)
@@ -259,7 +259,7 @@ static int begin(struct store *s, struct err *e)
 	for (size_t i = 0; r == 0 && map_each(s->accounts, &i, &key, &value);) {
 		struct account *a = value;
 
-		if (a->dirty && a->state)
+		if (a->dirty && a->state && !a->needs_seed)
 			r = write_views(s, a, e);
 	}
 	if (r < 0)

@@ -123,7 +123,7 @@ static void sweep(struct store *s, struct account *a)
 	uint64_t now = clock_real(s->o.sys->clock);
 	uint64_t seq = needed_from(s, a);
 
-	if (a->replaying || !a->state || a->resetting)
+	if (a->replaying || !a->state || a->resetting || a->needs_seed)
 		return;
 	if (now > s->policy.expunged_keep_usec)
 		state_sweep(a->state,

@@ -12,6 +12,7 @@
  *   store_read.c        frames for the partner
  *   store_reset.c       cut, seeds
  *   store_body.c        bodies by hash, staging
+ *   store_heal.c        damaged views are made again, or left to a seed
  *
  * Invariants:
  *  1. A frame is in the account log (memory or file) only if it is durable.
@@ -105,6 +106,9 @@ struct store {
 	struct map *accounts;		/* id → account */
 	struct list touched;		/* account.touched: frames not durable */
 	struct list acks;		/* account.acks */
+	struct list hurt;		/* account.hurt */
+	store_damaged *on_damaged;
+	void *on_damaged_arg;
 	struct list flights;		/* store_flight */
 	struct map *parked;		/* id → parked_account */
 	struct list waits;		/* store_wait, oldest first */
@@ -161,12 +165,19 @@ void store_put_acked(struct store *s);
 /* Reads the newest snapshot that counts and the log behind it.  fresh: it may
  * have neither (its first frame is in the journal, or it is being made). */
 int account_load(struct store *s, const struct account_root *root, bool fresh,
-		 const struct position *cut_at, struct account **out,
-		 struct err *e);
+		 const struct position *cut_at, uint64_t first_frame,
+		 struct account **out, struct err *e);
+/* Nothing is read yet; not in the map. */
+struct account *account_new(struct store *s, const struct account_root *root);
+struct state_opts account_state_opts(struct account *a);
 void account_drop(struct account *a);	/* frees, no I/O; not in the map */
 char *account_dir(const struct account *a, const char *below);
 /* State, log and head as a (new) tree has them. */
 int account_read_tree(struct account *a, bool fresh, struct err *e);
+/* The same by fold of its whole log; snap: what a valid snapshot says, or
+ * NULL; why: what is damaged. */
+int account_read_again(struct account *a, const struct snapfile *snap,
+		       const char *why, struct err *e);
 void account_forget_tree(struct account *a);
 void account_dirty(struct account *a);
 
@@ -192,6 +203,24 @@ int store_checkpoint_now(struct store *s, bool last, struct err *e);
 void store_maybe_checkpoint(struct store *s);
 void store_checkpoint_fini(struct store *s);
 void account_unspill(struct account *a, uint64_t upto);
+
+/* Bodies of durable frames that are not published, beside the log. */
+int account_spill(struct account *a, struct err *e);
+
+/* --- store_heal.c --- */
+/* Segments that the log gave up are set aside, and told of. */
+int account_heal_log(struct account *a, struct err *e);
+/* Log and state, from genesis as far as is certain to have been shown; frames
+ * behind that are not read yet.  E_CORRUPT: the log does not go back there, or
+ * is damaged too; then nothing was changed. */
+int account_rebuild(struct account *a, const struct alog_opts *lo,
+		    const struct state_opts *so, const struct snapfile *snap,
+		    const char *why, struct err *e);
+/* Accounts that were found damaged while they were served. */
+void store_heal_turn(struct store *s);
+bool account_is_hurt(const struct account *a);
+/* At genesis, for a seed and nothing else. */
+void account_make_shell(struct account *a);
 
 /* --- store_recover.c --- */
 int store_replay(struct store *s, struct err *e);

@@ -86,6 +86,21 @@ static bool from_log(void *arg, struct slice bytes, struct position pos)
 	return on;
 }
 
+/* History that the state does not need is given up: the partner takes a seed if
+ * it needs it. */
+static int damaged_below(struct account *a, uint64_t after, struct err *e)
+{
+	struct err why = ERR_NONE;
+
+	if (!alog_drop_damaged(a->log, a->snap_seq))
+		return E_CORRUPT;
+	/* What cannot be moved now stays where it is, unread. */
+	account_heal_log(a, &why);
+	return err_set(e, E_NOTFOUND, "position %" PRIu64 " lies below the "
+		       "log's floor %" PRIu64 " now, for what was there is "
+		       "damaged", after, alog_floor(a->log));
+}
+
 int store_read(struct store *s, struct account *a, uint64_t after_seq,
 	       size_t max_bytes, store_frame_cb *cb, void *arg, struct err *e)
 {
@@ -97,6 +112,8 @@ int store_read(struct store *s, struct account *a, uint64_t after_seq,
 	alog_end(a->log, &end);
 	if (after_seq < end.pos.seq || after_seq < alog_floor(a->log)) {
 		r = alog_read(a->log, after_seq, from_log, &x, e);
+		if (r == E_CORRUPT && !x.stop)
+			r = damaged_below(a, after_seq, e);
 		if (r < 0 || x.stop)
 			return r;
 		after_seq = end.pos.seq;

@@ -23,6 +23,7 @@ struct mine {
 	/* It cannot be brought up to date: the entries are kept. */
 	bool parked, fresh;
 	bool genesis;			/* its first frame is among them */
+	uint64_t first;			/* seq of the first of its frames there */
 	struct buf entries;
 };
 
@@ -65,6 +66,7 @@ static int note_reset(struct replay *x, struct mine *m,
 		return broken(x, en);
 	if (reset.kind == RESET_REPLACED) {
 		m->replaced_at = m->n;
+		m->first = 0;
 		m->token = reset.token;
 	} else if (m->cut_at == 0 || reset.pos.seq <= m->cut.seq) {
 		m->cut_at = m->n;
@@ -83,10 +85,13 @@ static void note_frame(struct mine *m, const struct journal_entry *en)
 {
 	struct frame f;
 
-	if (en->type == JOURNAL_FRAME && en->data.n > 24 &&
-	    frame_get(slice_sub(en->data, 24, en->data.n), &f, NULL) > 0 &&
-	    f.seq == 1)
+	if (en->type != JOURNAL_FRAME || en->data.n <= 24 ||
+	    frame_get(slice_sub(en->data, 24, en->data.n), &f, NULL) <= 0)
+		return;
+	if (f.seq == 1)
 		m->genesis = true;
+	if (m->first == 0)
+		m->first = f.seq;
 }
 
 static int note_parked(void *arg, const struct journal_entry *en)
@@ -191,7 +196,7 @@ static int load_account(struct replay *x, struct id128 id, struct mine *m,
 	fresh = fresh && (m->genesis || !has_segments(s, root.root));
 	if (r == 0)
 		r = account_load(s, &root, fresh, m->cut_at ? &m->cut : NULL,
-				 &a, x->e);
+				 m->first, &a, x->e);
 	if (r < 0)
 		err_prefix(x->e, "account '%s'", root.name);
 	return r;
@@ -516,7 +521,7 @@ int store_unpark(struct store *s, const struct account_root *root, bool fresh,
 	r = mine_of(&x, id, &m);
 	if (r == 0 && m->n_files == 0) {
 		replay_end(&x);
-		return account_load(s, root, fresh, NULL, out, e);
+		return account_load(s, root, fresh, NULL, 0, out, e);
 	}
 	if (r == 0)
 		r = redo_parked(&x, id, m);

@@ -242,6 +242,8 @@ int store_snapshot(struct store *s, struct account *a, struct buf *to,
 		   struct err *e)
 {
 	(void)s;
+	if (a->needs_seed || account_is_hurt(a))
+		return err_set(e, E_TEMP, "'%s' is damaged here", a->name);
 	if (a->replaying)
 		return err_set(e, E_TEMP, "'%s' is still being replayed",
 			       a->name);
@@ -521,6 +523,8 @@ static void install_durable(struct store *s, struct store_wait *w)
 	int r;
 
 	account_forget_tree(a);
+	a->needs_seed = false;
+	list_remove(&a->hurt);
 	r = store_seed_finish(s, a->root, d->token, &e);
 	if (r == 0) {
 		a->snap_number = a->snap_kept = 0;

@@ -209,6 +209,12 @@ static int may_write(struct store *s, struct account *a, struct err *e)
 		return err_set(e, E_TEMP, "the journal has failed");
 	if (a->resetting)
 		return err_set(e, E_TEMP, "the account is being reset");
+	if (a->needs_seed)
+		return err_set(e, E_TEMP, "the account is damaged here, and "
+			       "waits for a copy from the partner");
+	if (account_is_hurt(a))
+		return err_set(e, E_TEMP, "the account is being made again "
+			       "from its log");
 	return 0;
 }
 
@@ -510,6 +516,7 @@ void store_turn(struct store *s)
 {
 	if (s->failed)
 		return;
+	store_heal_turn(s);
 	store_put_acked(s);
 	journal_flush(s->journal, false);
 }
@@ -546,6 +553,8 @@ static int publish_one(struct account *a, struct pending_frame *p,
  */
 static int as_temporary(struct account *a, int r, struct err *e)
 {
+	if (r == E_CORRUPT && account_is_hurt(a))
+		r = E_TEMP;	/* not the record: see store_heal_turn() */
 	switch (r) {
 	case -ENOSPC:
 	case -EDQUOT:

@@ -65,6 +65,15 @@ static void space(void *arg)
 	}
 }
 
+static void damaged(void *arg, struct account *a, const char *why)
+{
+	struct eacct *ea = engine_known(arg, account_id(a));
+
+	(void)why;
+	if (ea && ea->a)
+		engine_step_simple(ea, EV_DAMAGED);
+}
+
 static bool known(void *arg, struct id128 id, const char *name, const char *root)
 {
 	(void)root;
@@ -136,6 +145,7 @@ int engine_new(const struct engine_opts *o, const struct engine_out *out,
 	e->next_id = e->nonce >> 1;
 	store_on_durable(e->store, durable, e);
 	store_on_space(e->store, space, e);
+	store_on_damaged(e->store, damaged, e);
 	store_accounts(e->store, known, e);
 	*e_out = e;
 	return 0;

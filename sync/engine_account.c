@@ -107,12 +107,27 @@ static void open_as(struct eacct *ea, struct account *a)
 	ea->opened_end = account_end(a).seq;
 	ea->floor_known = false;
 	ea->written_off = e->env.forgotten && engine_written_off(ea);
+	if (account_needs_seed(a))
+		engine_step_simple(ea, EV_DAMAGED);
 	/* The gate, if the link is there: nothing else may come first. */
 	if (e->env.link && ea->peer.gate == GATE_CLOSED)
 		engine_step(ea, &(struct peer_event){
 			.kind = EV_GATE, .random = engine_random(e)});
 	else
 		engine_step_simple(ea, EV_WANTED);
+}
+
+/* Damaged beyond what the log can mend, and there is a partner to ask. */
+static int open_damaged(struct engine *e, struct id128 id, int r,
+			struct account **out, struct err *err)
+{
+	struct err mine = ERR_NONE;
+
+	if (r != E_CORRUPT || e->env.single ||
+	    store_account_open_damaged(e->store, id, out, &mine) < 0)
+		return r;
+	*err = ERR_NONE;
+	return 0;
 }
 
 int engine_open(struct eacct *ea, const char *root, bool create, struct err *err)
@@ -126,6 +141,7 @@ int engine_open(struct eacct *ea, const char *root, bool create, struct err *err
 	if (e->failed)
 		return err_set(err, E_TEMP, "the journal of this process failed");
 	r = store_account_open(e->store, ea->id, ea->name, root, create, &a, err);
+	r = open_damaged(e, ea->id, r, &a, err);
 	if (r < 0)
 		return r;
 	open_as(ea, a);
@@ -146,6 +162,7 @@ int engine_open_new(struct engine *e, struct id128 id, const char *name,
 	if (e->failed)
 		return err_set(err, E_TEMP, "the journal of this process failed");
 	r = store_account_open(e->store, id, name, root, create, &a, err);
+	r = open_damaged(e, id, r, &a, err);
 	if (r < 0)
 		return r;
 	*out = engine_add(e, id, name);

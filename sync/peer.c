@@ -579,6 +579,19 @@ static void of_the_log(struct step *s)
 	case EV_NEEDS_SEED:
 		must_be_seeded(s);
 		break;
+	case EV_DAMAGED:
+		/* What this node showed alone nobody knows any more. */
+		p->may_write = false;
+		p->jump_stale = true;
+		if (p->state == PEER_IDLE) {
+			step_move(s, PEER_NEEDS_SEED);
+			step_act(s, ACT_SEED);
+		} else if (p->state != PEER_NEEDS_SEED &&
+			   p->state != PEER_SEEDING) {
+			park(s, PEER_PARKED, "damaged on this node; after a "
+			     "restart it is copied from the partner");
+		}
+		break;
 	case EV_SEED_START:
 		if (p->state == PEER_NEEDS_SEED)
 			step_move(s, PEER_SEEDING);

@@ -130,6 +130,7 @@ enum peer_event_kind {
 	EV_FORKINFO,		/* the same of the partner */
 	EV_CUT_DONE,		/* result, random */
 	EV_NEEDS_SEED,		/* this copy cannot follow by records */
+	EV_DAMAGED,		/* nothing is left of this copy */
 	EV_SEED_START, EV_SEEDED,	/* result, random */
 	EV_HANDOVER_CHECKED,	/* result 0: values equal; E_TEMP: unknown */
 	EV_RESIGN,		/* the partner's process: seq of its end */

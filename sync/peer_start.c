@@ -159,6 +159,10 @@ static void replica_with_gate(struct step *s)
 		start_begin(s, EPOCH_REGRESSED, false);
 	} else if (able && !p->their_trusted && wanted(s)) {
 		start_begin(s, EPOCH_TAKEOVER, false);
+	} else if (able && p->their_copy == COPY_NEEDS_SEED && wanted(s)) {
+		/* The holder lost its copy: this one is all there is. */
+		p->jump_stale = p->jump_stale || !p->jump_done;
+		start_begin(s, EPOCH_TAKEOVER, true);
 	} else if (able && p->resigned_there && wanted(s) && !s->env->manual &&
 		   (s->f->end.seq >= p->resigned_seq ||
 		    s->env->tick - p->resigned_tick >=

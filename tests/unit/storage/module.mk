@@ -4,7 +4,8 @@ unit_TESTS += tests/unit/storage/test_record
 unit_TESTS += tests/unit/storage/test_frame tests/unit/storage/test_simdisk
 unit_TESTS += tests/unit/storage/test_journal tests/unit/storage/test_alog
 unit_TESTS += tests/unit/storage/test_store tests/unit/storage/test_recover
-unit_TESTS += tests/unit/storage/test_parked tests/unit/storage/test_faults
+unit_TESTS += tests/unit/storage/test_parked tests/unit/storage/test_faults \
+	tests/unit/storage/test_heal
 unit_TESTS += tests/unit/storage/test_crash_basic tests/unit/storage/test_crash_ops
 unit_TESTS += tests/unit/storage/test_crash_reset
 unit_TESTS += tests/unit/storage/test_crash_account tests/unit/storage/test_crash_space

@@ -18,7 +18,7 @@ static uint64_t now_msec;	/* of the frames */
 
 static int open_at(const struct alog_end *end, bool cut, struct err *e)
 {
-	struct alog_opts o = {fs, "/log", acct, PAIR, 0, cut, 600};
+	struct alog_opts o = {fs, "/log", acct, PAIR, 0, cut, 600, 0};
 
 	lg = NULL;
 	return alog_open(&o, end, &lg, e);

@@ -233,6 +233,9 @@ static void a_damaged_snapshot_is_not_an_empty_account(void)
 	CU_EQ_INT(simdisk_flip(g->disk, "/mail/user0/.duet/state/snap/snap.1",
 			       90, 0), 0);
 	CU_OK(rig_open(g, &e), &e);
+	/* The log is damaged too: it cannot be made again from there. */
+	CU_EQ_INT(simdisk_flip(g->disk, "/mail/user0/.duet/state/log/00000001",
+			       70, 0), 0);
 	CU_EQ_INT(store_account_open(g->store, g->acct[0].id, NULL, NULL, false,
 				     &a, &e), E_CORRUPT);
 	CU_CLAIM(fsio_exists(g->fs, "/mail/user0/.duet/state/log/00000001"),
