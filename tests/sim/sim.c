@@ -46,100 +46,141 @@ static void take_copy(struct sim *s)
 		sim_node_copy(n);
 }
 
-static bool do_fault(struct sim *s, enum fault f)
+/* What a fault may strike. */
+struct target {
+	struct snode *n, *o;
+	struct sstore *st;
+	uint64_t t;			/* how long */
+};
+
+static bool fault_node(struct sim *s, enum fault f, const struct target *x)
 {
-	struct snode *n = &s->n[sim_below(s, 2)], *o = &s->n[1 - n->i];
-	struct sstore *st = &n->stores[sim_below(s, SIM_STORES)];
-	uint64_t t = some_time(s);
+	struct snode *n = x->n, *o = x->o;
 
 	switch (f) {
 	case F_POWER:
 		if (!n->powered)
 			return false;
 		sim_node_power_off(n, true);
-		simtime_at(s->time, t, sim_power_on, n);
-		break;
+		simtime_at(s->time, x->t, sim_power_on, n);
+		return true;
 	case F_BOTH:
 		if (!n->powered || !o->powered)
 			return false;
 		sim_node_power_off(n, true);
 		sim_node_power_off(o, true);
-		simtime_at(s->time, t, sim_power_on, n);
+		simtime_at(s->time, x->t, sim_power_on, n);
 		simtime_at(s->time, some_time(s), sim_power_on, o);
-		break;
-	case F_STORE:
-		if (!st->alive || n->stopped)
-			return false;
-		if (sim_below(s, 3))
-			sim_store_kill(st);
-		else
-			sim_store_restart(st);
-		break;
-	case F_SYNC:
-		if (!n->link)
-			return false;
-		sim_sync_kill(n);
-		break;
+		return true;
 	case F_STOP:
 		if (!n->powered || n->stopped)
 			return false;
-		sim_node_stop(n, t);
-		break;
-	case F_CUT:
-	case F_RESET:
-		if (s->cut)
-			return false;
-		/* Both serve when it lasts: that is a true fork. */
-		if (s->rule_kept && t > 2 * USEC_PER_SEC)
-			t = 2 * USEC_PER_SEC;
-		sim_cut(s, true, f == F_RESET);
-		simtime_at(s->time, t, heal_cut, s);
-		break;
-	case F_CLOCK:
+		sim_node_stop(n, x->t);
+		return true;
+	default:
 		simclock_jump(&n->clock, (int64_t)(sim_below(s, 2) ? 1 : -1) *
 			      (int64_t)(sim_below(s, 7200) * USEC_PER_SEC));
-		break;
+		return true;
+	}
+}
+
+static bool fault_process(struct sim *s, enum fault f, const struct target *x)
+{
+	if (f == F_SYNC) {
+		if (!x->n->link)
+			return false;
+		sim_sync_kill(x->n);
+		return true;
+	}
+	if (!x->st->alive || x->n->stopped)
+		return false;
+	if (sim_below(s, 3))
+		sim_store_kill(x->st);
+	else
+		sim_store_restart(x->st);
+	return true;
+}
+
+static bool fault_link(struct sim *s, enum fault f, struct target *x)
+{
+	if (s->cut)
+		return false;
+	/* Both serve when it lasts: that is a true fork. */
+	if (s->rule_kept && x->t > 2 * USEC_PER_SEC)
+		x->t = 2 * USEC_PER_SEC;
+	sim_cut(s, true, f == F_RESET);
+	simtime_at(s->time, x->t, heal_cut, s);
+	return true;
+}
+
+static bool fault_restore(struct sim *s, const struct target *x)
+{
+	struct snode *n = x->n;
+
+	/* A copy from before another disk was replaced is refused: a matter
+	 * for the operator. */
+	if (!n->copy[0] || !sim_in_sync(s) ||
+	    /* Both old: nobody can judge (case 47). */
+	    (s->restored && s->restored != n->i + 1) ||
+	    !id128_eq(n->copy_identity.partner_incarnation,
+		      x->o->identity.incarnation) ||
+	    !id128_eq(n->copy_identity.incarnation, n->identity.incarnation))
+		return false;
+	/* What was in flight when the copy was taken may have been shown in
+	 * the life that is lost now: a fork, if it is. */
+	s->may_fork = true;
+	s->restored = n->i + 1;
+	sim_node_restore(n);
+	return true;
+}
+
+static bool fault_disk(struct sim *s, enum fault f, const struct target *x)
+{
+	struct snode *n = x->n;
+
+	switch (f) {
 	case F_WIPE:
 		/* One disk at a time, and its partner whole: two are a loss
 		 * that nothing can mend. */
 		if (!sim_in_sync(s))
 			return false;
 		sim_node_wipe(n);
-		break;
+		return true;
 	case F_RESTORE:
-		/* A copy from before another disk was replaced is refused: a
-		 * matter for the operator. */
-		if (!n->copy[0] || !sim_in_sync(s) ||
-		    /* Both old: nobody can judge (case 47). */
-		    (s->restored && s->restored != n->i + 1) ||
-		    !id128_eq(n->copy_identity.partner_incarnation,
-			      o->identity.incarnation) ||
-		    !id128_eq(n->copy_identity.incarnation,
-			      n->identity.incarnation))
-			return false;
-		/* What was in flight when the copy was taken may have been
-		 * shown in the life that is lost now: a fork, if it is. */
-		s->may_fork = true;
-		s->restored = n->i + 1;
-		sim_node_restore(n);
-		break;
+		return fault_restore(s, x);
 	case F_SLOW:
 		for (unsigned k = 0; k < SIM_STORES; k++)
 			simdisk_set_latency(n->stores[k].disk,
 					    (50 + sim_below(s, 3000)) * SIM_MS);
-		simtime_at(s->time, t, sim_normal_disk, n);
-		break;
-	case F_FSYNC:
-		if (!st->alive)
-			return false;
-		simdisk_fail(st->disk, SIM_FDATASYNC, NULL, 1, 1, 5);
-		simtime_at(s->time, t + 3 * USEC_PER_SEC, sim_restart_failed, st);
-		break;
+		simtime_at(s->time, x->t, sim_normal_disk, n);
+		return true;
 	default:
-		return false;
+		if (!x->st->alive)
+			return false;
+		simdisk_fail(x->st->disk, SIM_FDATASYNC, NULL, 1, 1, 5);
+		s->armed_until = simtime_now(s->time) + x->t + 3 * USEC_PER_SEC;
+		simtime_at(s->time, x->t + 3 * USEC_PER_SEC, sim_restart_failed,
+			   x->st);
+		return true;
 	}
+}
+
+static bool do_fault(struct sim *s, enum fault f)
+{
+	struct snode *n = &s->n[sim_below(s, 2)];
+	struct target x = {n, &s->n[1 - n->i],
+			   &n->stores[sim_below(s, SIM_STORES)], some_time(s)};
+	bool done = f == F_POWER || f == F_BOTH || f == F_STOP || f == F_CLOCK ?
+		    fault_node(s, f, &x) :
+		    f == F_STORE || f == F_SYNC ? fault_process(s, f, &x) :
+		    f == F_CUT || f == F_RESET ? fault_link(s, f, &x) :
+		    fault_disk(s, f, &x);
+
+	if (!done)
+		return false;
 	sim_trace(s, "FAULT %s node %u store %u, %" PRIu64 " ms",
-		  fault_names[f], n->i, st->process, (uint64_t)(t / SIM_MS));
+		  fault_names[f], n->i, x.st->process,
+		  (uint64_t)(x.t / SIM_MS));
 	s->faults++;
 	s->counts[10 + f]++;
 	return true;
@@ -155,7 +196,8 @@ static void nemesis(struct sim *s)
 	if (simtime_now(s->time) < s->next_fault)
 		return;
 	/* The kill rule: the next one only when the pair is whole again. */
-	if (s->rule_kept && !sim_in_sync(s))
+	if (s->rule_kept && (!sim_in_sync(s) ||
+			     simtime_now(s->time) < s->armed_until))
 		return;
 	for (k = 0; k < FAULTS; k++)
 		total += s->fault_weight[k];
@@ -199,7 +241,7 @@ static void swarm(struct sim *s, const struct options *o)
 	if (o->kept >= 0)
 		s->rule_kept = o->kept;
 	s->strict = sim_below(s, 4) == 0;
-	s->drop = 0;
+	s->drop = sim_below(s, 3) ? 0 : 10;
 	if (o->drop >= 0)
 		s->drop = (unsigned)o->drop;
 	s->pad = sim_below(s, 8) == 0 ? 50000 : 0;
@@ -315,7 +357,8 @@ static void must_happen(const struct options *o, struct totals *t)
 {
 	static const char *const what[] = {"forks", "takeovers", "hand-overs",
 		"lone", "sync", "dropped tails", "seeds", "regressed",
-		"link downs"};
+		"link downs",
+		"dropped messages"};
 
 	printf("%" PRIu64 " ops, %" PRIu64 " ok;", t->ops, t->ok);
 	for (unsigned k = 0; k < ARRAY_LEN(what); k++)

@@ -194,6 +194,7 @@ struct sim {
 	unsigned seed_records;
 	uint64_t counts[32];
 	uint64_t next_fault;
+	uint64_t armed_until;		/* a disk that fails at its next sync */
 	uint64_t wire_bytes;		/* between the nodes */
 	bool ended, may_fork;
 	unsigned restored;		/* node index + 1 */

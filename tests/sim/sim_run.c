@@ -70,6 +70,8 @@ void sim_restart_failed(void *arg)
 
 	if (st->alive && st->failed)
 		sim_store_kill(st);
+	else
+		simdisk_fail(st->disk, 0, NULL, 0, 0, 0);
 }
 
 void sim_begin(struct sim *s)
