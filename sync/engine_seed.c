@@ -2,10 +2,11 @@
  * A whole copy of an account, while its holder serves.
  *
  *	receiver                              sender
- *	SEED_WANT{offset 0, credit} ────────►  snapshot pinned at a position
+ *	SEED_WANT{no position} ─────────────►  snapshot pinned at a position
  *	◄──── SEED_OFFER{position, size, digest}
- *	◄──── SEED_DIFF{offset} …                 as far as the credit goes
  *	SEED_WANT{position, offset, credit} ─►
+ *	◄──── SEED_DIFF{offset} …                 as far as the credit goes
+ *	(the bytes have a connection of their own: they come after the answer)
  *	missing bodies by hash (BLOB_WANT) ──►
  *	RESET, exchange of trees, digest checked
  *	SEED_DONE{result} ───────────────────►  snapshot let go
@@ -232,28 +233,29 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 	struct link_msg out = {.type = LINK_SEED_OFFER, .account = ea->id,
 			       .gen = m->gen};
 	uint64_t at = m->seed.offset, end;
+	bool begin = !ea->seed_pinned ||
+		     !position_eq(m->seed.pos, ea->seed_out_pos);
 
-	if (!ea->seed_pinned || !position_eq(m->seed.pos, ea->seed_out_pos)) {
-		if (!ea->seed_pinned || at == 0) {
-			int n = pin(ea);
+	if (begin && (!ea->seed_pinned || at == 0)) {
+		int n = pin(ea);
 
-			if (n < 0) {
-				out.type = LINK_SEED_DONE;
-				out.seed.result = n;
-				engine_send(ea->e, &out);
-				return;
-			}
+		if (n < 0) {
+			out.type = LINK_SEED_DONE;
+			out.seed.result = n;
+			engine_send(ea->e, &out);
+			return;
 		}
-		at = 0;
 	}
 	ea->seed_out_tick = ea->e->env.tick;
-	if (!engine_channel_free(ea->e))
-		return;			/* it asks again */
+	if (m->gen == ea->peer.gen)
+		engine_step_simple(ea, EV_SEEDING_THERE);
 	out.seed.pos = ea->seed_out_pos;
 	out.seed.size = ea->seed_out.n;
 	memcpy(out.seed.digest, ea->seed_out_digest, 16);
-	if (at == 0)
+	if (begin) {
 		engine_send(ea->e, &out);
+		return;
+	}
 	out.type = LINK_SEED_DIFF;
 	end = at + (m->seed.credit < LINK_CREDIT ? m->seed.credit : LINK_CREDIT);
 	if (end > ea->seed_out.n)
@@ -267,8 +269,6 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 		engine_send(ea->e, &out);
 		at += k;
 	}
-	if (m->gen == ea->peer.gen)
-		engine_step_simple(ea, EV_SEEDING_THERE);
 }
 
 /* --- receiver ------------------------------------------------------------------- */
@@ -299,7 +299,8 @@ void engine_seed_message(struct eacct *ea, const struct link_msg *m)
 			wanted(ea, m);
 		break;
 	case LINK_SEED_OFFER:
-		if (!ea->seed_running || ea->seed_whole)
+		if (!ea->seed_running || ea->seed_whole ||
+		    (ea->seed_size && position_eq(m->seed.pos, ea->seed_pos)))
 			break;
 		if (m->seed.size > ENGINE_SEED_SIZE_MAX || !m->seed.size) {
 			seed_end(ea, E_LIMIT);
@@ -309,8 +310,8 @@ void engine_seed_message(struct eacct *ea, const struct link_msg *m)
 		ea->seed_pos = m->seed.pos;
 		ea->seed_size = m->seed.size;
 		memcpy(ea->seed_digest, m->seed.digest, 16);
-		ea->seed_tick = ea->e->env.tick;
-		refused(ea);
+		if (!refused(ea))
+			want(ea);
 		break;
 	case LINK_SEED_DIFF:
 		diff(ea, m);

@@ -14,6 +14,9 @@
 extern struct sim *scn;			/* the present run */
 
 void scn_begin(bool strict);		/* strict: pair_degraded_* = tempfail */
+/* The same with two processes in use; gives an account that account 0 does not
+ * share its process with. */
+unsigned scn_begin_apart(bool strict);
 /* Comes to rest, asks the oracle, frees everything.  Nothing may be FORKED. */
 void scn_finish(void);
 void scn_ms(unsigned ms);		/* lets time pass */

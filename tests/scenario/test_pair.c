@@ -345,15 +345,10 @@ static void sync_dies_in_loop(void)
 
 static void fsync_fails_holder(void)
 {
-	unsigned a, other = 1;
+	unsigned a, other = scn_begin_apart(false);
 	struct sstore *st;
 
-	scn_begin(false);
 	a = scn_filled(0);
-	/* An account of the other process of A. */
-	while (other < SIM_ACCOUNTS && sim_store_of(&scn->n[a], other) ==
-					       sim_store_of(&scn->n[a], 0))
-		other++;
 	st = sim_store_of(&scn->n[a], 0);
 	simdisk_fail(st->disk, SIM_FDATASYNC, NULL, 1, 1, 5);
 	sim_op(scn, W_DELIVER, 0, a, NULL);
@@ -361,8 +356,7 @@ static void fsync_fails_holder(void)
 	CU_CLAIM(st->failed, "the process has resigned");
 	scn_ok(W_DELIVER, 0, 1 - a);		/* the partner serves at once */
 	CU_EQ_INT(scn_holder(0), 1 - a);
-	if (other < SIM_ACCOUNTS)
-		scn_ok(W_DELIVER, other, a);	/* others do not notice */
+	scn_ok(W_DELIVER, other, a);		/* others do not notice */
 	scn_finish();
 }
 
@@ -388,24 +382,20 @@ static void resign_without_partner(void)
 
 static void queue_of_one_store(void)
 {
-	unsigned a, other = 1;
+	unsigned a, other = scn_begin_apart(false);
+	struct simdisk *d;
 
-	scn_begin(false);
 	a = scn_filled(0);
-	while (other < SIM_ACCOUNTS && sim_store_of(&scn->n[a], other) ==
-					       sim_store_of(&scn->n[a], 0))
-		other++;
-	if (other < SIM_ACCOUNTS) {
-		scn_filled(other);
-		/* One disk of B hangs: only its accounts leave SYNC. */
-		simdisk_set_hang(sim_store_of(&scn->n[1 - a], 0)->disk, true);
-		sim_op(scn, W_DELIVER, 0, a, NULL);
-		sim_op(scn, W_DELIVER, other, scn_holder(other), NULL);
-		scn_ms(6000);
-		CU_EQ_INT(scn_state(a, 0), ACCT_LONE);
-		CU_EQ_INT(scn_state(scn_holder(other), other), ACCT_SYNC);
-		simdisk_set_hang(sim_store_of(&scn->n[1 - a], 0)->disk, false);
-	}
+	scn_filled(other);
+	/* One disk of B hangs: only its accounts leave SYNC. */
+	d = sim_store_of(&scn->n[1 - a], 0)->disk;
+	simdisk_set_hang(d, true);
+	sim_op(scn, W_DELIVER, 0, a, NULL);
+	sim_op(scn, W_DELIVER, other, scn_holder(other), NULL);
+	scn_ms(6000);
+	CU_EQ_INT(scn_state(a, 0), ACCT_LONE);
+	CU_EQ_INT(scn_state(scn_holder(other), other), ACCT_SYNC);
+	simdisk_set_hang(d, false);
 	scn_finish();
 }
 
