@@ -412,6 +412,11 @@ void engine_turn_account(struct eacct *ea)
 
 	if (!ea->a)
 		return;
+	if (e->failed) {
+		/* RESIGN was said: no ack comes behind it. */
+		engine_asks_settle(ea);
+		return;
+	}
 	engine_pump(ea);
 	engine_push(ea);
 	m.gen = ea->peer.gen;

@@ -261,8 +261,10 @@ static void accepted(struct step *s)
 	p->progress_tick = s->env->tick;
 	if (s->ev->published > p->their_published)
 		p->their_published = s->ev->published;
-	if (s->ev->handover == (int)s->env->node)
+	if (s->ev->handover == (int)s->env->node) {
 		p->check_seq = s->ev->handover_seq;
+		p->check_old = p->checking = false;
+	}
 	step_act(s, ACT_ACK);
 }
 
@@ -309,8 +311,8 @@ static void handover_checked(struct step *s)
 		step_act(s, ACT_SEED);
 		return;
 	}
-	if (!step_mine(s) || (p->state != PEER_REPLICA &&
-			      p->state != PEER_PULLING))
+	if (!step_mine(s) || p->check_old ||
+	    (p->state != PEER_REPLICA && p->state != PEER_PULLING))
 		return;
 	p->may_write = true;
 	p->handed_over = true;

@@ -251,6 +251,7 @@ struct peer {
 	/* receiver of a HANDOVER not yet checked */
 	uint64_t check_seq;
 	bool checking, check_again;
+	bool check_old;			/* of an earlier generation */
 	bool converging;		/* CATCHUP: new changes wait again */
 	enum mark_kind mark_asked;	/* the last mark that was asked for */
 	uint64_t mark_serial;

@@ -8,6 +8,14 @@
  * the positions stay true.
  */
 
+/* A HANDOVER that was not compared yet is compared all the same, but the epoch
+ * that it handed over ended with the generation. */
+static void check_later(struct peer *p)
+{
+	p->checking = p->check_again = false;
+	p->check_old = p->check_seq != 0;
+}
+
 /* A record in flight from before must not be taken for a new one, so whatever
  * the state was, it is decided anew when the gate opens. */
 static void adopt(struct step *s, uint64_t gen, bool own)
@@ -20,8 +28,7 @@ static void adopt(struct step *s, uint64_t gen, bool own)
 	p->answered = p->heard = p->unanswered = false;
 	p->own_facts = p->their_facts = false;
 	p->asked_tick = s->env->tick;
-	p->check_seq = 0;
-	p->checking = false;
+	check_later(p);
 	/* Said again behind the Position, or instead of it. */
 	p->pressure = p->parked_there = false;
 	step_act(s, ACT_STOP_SENDING);
@@ -257,8 +264,7 @@ void gate_close(struct step *s)
 	p->gen = 0;
 	p->own_facts = p->their_facts = p->unanswered = false;
 	p->resigned_there = p->parked_there = false;
-	p->check_seq = 0;
-	p->checking = false;
+	check_later(p);
 	step_act(s, ACT_STOP_SENDING);
 	if (p->state == PEER_PULLING || p->state == PEER_JUDGING)
 		step_move(s, PEER_IDLE);
@@ -451,6 +457,8 @@ void gate_cut_done(struct step *s)
 	p->lone_end = 0;
 	p->lone_limit = s->f->end.seq;
 	p->begun_seq = p->hold_seq = 0;
+	if (p->check_seq > s->f->end.seq)
+		p->check_seq = 0;
 	step_move(s, PEER_IDLE);
 	if (s->env->link)
 		gate_request(s, s->ev->random);

@@ -507,6 +507,26 @@ static void records_for_a_holder_ask_for_positions(void)
 	teardown();
 }
 
+static void no_ack_comes_behind_resign(void)
+{
+	struct err err = ERR_NONE;
+
+	setup(1, 3);
+	link_up(true);
+	turn();
+	position(4, 4, COPY_WHOLE);
+	ea->ack_due = true;
+	engine_dirty(ea);
+	engine_failed(e, &err);
+	sent[LINK_ACK] = 0;
+	engine_turn(e);
+	CU_EQ_INT(sent[LINK_RESIGN], 1);
+	CU_EQ_INT(sent[LINK_ACK], 0);
+	engine_free(e);
+	rig_die(&g);
+	rig_fini(&g);
+}
+
 /* What nobody asks for waits for its turn after the link came up; what is
  * asked for does not. */
 static void who_is_asked_for_does_not_wait_in_the_background(void)
@@ -668,6 +688,7 @@ CU_TESTS(CU_CASE(a_seed_older_than_this_log_is_refused),
 	 CU_CASE(an_ack_of_another_history_is_none),
 	 CU_CASE(records_for_a_holder_ask_for_positions),
 	 CU_CASE(who_is_asked_for_does_not_wait_in_the_background),
+	 CU_CASE(no_ack_comes_behind_resign),
 	 CU_CASE(a_failed_process_resigns_on_every_link),
 	 CU_CASE(a_command_that_was_half_written_ends_when_the_account_moves),
 	 CU_CASE(a_change_on_a_branch_of_a_fork_counts_as_one_copy))

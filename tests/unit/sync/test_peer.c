@@ -709,6 +709,40 @@ static void a_hand_over_with_other_values_is_seeded_first(void)
 	CU_CLAIM(did(ACT_SEED), "asks for a copy");
 }
 
+static void a_hand_over_is_compared_in_the_next_generation_too(void)
+{
+	struct lineage_entry l = {2, 7, 1, 11, 0, 0};
+	struct link_position pos = {
+		.end = {2, 7, 11, 99}, .mark = MARK_SYNC, .copy = COPY_WHOLE,
+		.trusted = true, .holder = 1, .lineage = &l, .n_lineage = 1};
+
+	for (int equal = 0; equal < 2; equal++) {
+		setup(1, 10, MARK_SYNC);
+		gate(10, true, false);
+		f.end.seq = 11;			/* not durable yet */
+		lin[0].last_seq = 11;
+		f.holder = 1;
+		step((struct peer_event){.kind = EV_ACCEPTED, .seq = 11,
+					 .handover = 1, .handover_seq = 11,
+					 .published = 10});
+		CU_CLAIM(!did(ACT_CHECK_HANDOVER), "not yet");
+		env.link = false;
+		simple(EV_LINK_DOWN);
+		f.durable = f.end;
+		simple(EV_DURABLE);
+		CU_NEED(did(ACT_CHECK_HANDOVER));
+		CU_CLAIM(!peer_holds(&p), "before anything else");
+		link_is_up();
+		step((struct peer_event){.kind = EV_POSITION, .gen = p.gen,
+					 .position = &pos});
+		CU_CLAIM(!peer_holds(&p), "whatever the log says");
+		step((struct peer_event){.kind = EV_HANDOVER_CHECKED,
+					 .result = equal ? 0 : E_CORRUPT});
+		CU_EQ_INT(p.state, equal ? PEER_SYNC : PEER_NEEDS_SEED);
+		CU_CLAIM(!p.may_write, "that epoch ended with the link");
+	}
+}
+
 /* --- two logs --- */
 
 static void the_common_part_of_two_lineages(void)
@@ -777,5 +811,6 @@ CU_TESTS(CU_CASE(a_start_in_sync_with_the_partner_jumps_nothing),
 	 CU_CASE(the_operator_s_word_counts_once),
 	 CU_CASE(a_hand_over_needs_rest_and_an_interval),
 	 CU_CASE(a_hand_over_with_other_values_is_seeded_first),
+	 CU_CASE(a_hand_over_is_compared_in_the_next_generation_too),
 	 CU_CASE(the_common_part_of_two_lineages),
 	 CU_CASE(of_crossing_requests_the_greater_wins))
