@@ -497,7 +497,7 @@ static void a_forgotten_partner_is_refused_and_does_not_serve(void)
 	CU_CLAIM(!W->s[0].up && !W->s[1].up, "no link");
 	CU_CLAIM(strstr(W->s[1].why, "written off") != NULL, "%s", W->s[1].why);
 	CU_EQ_INT(state(0), NODE_SINGLE);
-	CU_EQ_INT(state(1), NODE_EMPTY);	/* serves nothing alone */
+	CU_EQ_INT(state(1), NODE_REFUSED);	/* serves nothing alone */
 	teardown();
 }
 
