@@ -14,6 +14,7 @@ A case gets a fresh Test; what it started is ended by pid afterwards, and when i
 failed the nodes' logs are shown.  Environment: BUILDDIR (where duetd is), SRCDIR,
 DUET_LONG=yes.  The last line is "NAME: N passed, M failed, K skipped".
 """
+import grp
 import os
 import pwd
 import shutil
@@ -95,13 +96,14 @@ class Node:
 
     def write_conf(self):
         owner = 'vmail' if self.test.root else pwd.getpwuid(os.getuid()).pw_name
+        group = grp.getgrgid(pwd.getpwnam(owner).pw_gid).gr_name
         s = {
             'base_dir': self.dir + '/run', 'state_dir': self.dir + '/state',
             'instance_name': 'duet-' + self.name, 'log_path': self.logfile,
             'listen': self.host, 'protocols': 'imap lmtp',
             'hostname': 'node-%s.test.example' % self.name,
             'mail_location': 'sdbox:%s/%%n/' % self.mail,
-            'mail_uid': owner, 'mail_gid': owner, 'first_valid_uid': '0' if owner == 'root' else '1',
+            'mail_uid': owner, 'mail_gid': group, 'first_valid_uid': '0' if owner == 'root' else '1',
             'auth_username_format': '%Ln', 'disable_plaintext_auth': 'yes',
             'auth_failure_delay': '0',
             'ssl_cert': '<%s/cert.pem' % self.test.dir, 'ssl_key': '<%s/key.pem' % self.test.dir,
