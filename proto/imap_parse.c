@@ -210,6 +210,12 @@ static enum imap_event_type begin_literal(struct imap_reader *r,
 	bool stream = t->append && t->depth == 0 && t->n_top > 1;
 	const char *tag = t->cmd->tag;
 
+	if (!t->literal_sync && r->lim.nonsync_max &&
+	    size > r->lim.nonsync_max) {
+		ev->fatal = !resync(r, text);
+		return bad(ev, tag, "[TOOBIG] Literal is too large to come "
+			   "unasked");
+	}
 	if (stream && size <= r->lim.literal_max) {
 		t->literal->type = IMAP_ARG_STREAM;
 		t->literal->size = size;

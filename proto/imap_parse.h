@@ -40,7 +40,10 @@ struct imap_limits {
 	size_t literal_total;	/* all kept literals of one command */
 	uint64_t literal_max;	/* one streamed literal (APPEND) */
 	unsigned depth_max;	/* nesting of lists */
+	uint64_t nonsync_max;	/* one literal that comes unasked, 0 = as the
+				 * others (LITERAL-, RFC 7888 section 5) */
 };
+#define IMAP_LITERAL_MINUS_MAX	4096u
 
 #define IMAP_LINE_MAX		(64u * 1024)
 #define IMAP_LITERAL_INLINE_MAX	(64u * 1024)
@@ -49,7 +52,7 @@ struct imap_limits {
 #define IMAP_LIMITS_DEFAULT                                                   \
 	((struct imap_limits){IMAP_LINE_MAX, IMAP_LITERAL_INLINE_MAX,         \
 			      IMAP_LITERAL_TOTAL_MAX, UINT32_MAX,             \
-			      IMAP_LIST_DEPTH_MAX})
+			      IMAP_LIST_DEPTH_MAX, 0})
 
 enum imap_arg_type {
 	IMAP_ARG_ATOM,		/* also NIL, flags, numbers, patterns */

@@ -184,6 +184,9 @@ struct engine_account_status {
 	uint64_t waiting;		/* writes waiting for the partner */
 	uint64_t last_ack_usec, last_full_usec, last_equal_usec;
 	bool maybe_stale;
+	bool mail;			/* new mail is among the unacked ones,
+					 * as far as this life knows */
+	bool unequal;			/* the last comparison failed */
 	const char *parked_why;
 };
 typedef bool engine_status_cb(void *arg, const struct engine_account_status *s);
@@ -195,6 +198,9 @@ void engine_hand_over_all(struct engine *e, void (*done)(void *arg), void *arg);
 int engine_switchover(struct engine *e, struct id128 id, struct err *err);
 /* Takes an account out of quarantine: positions are exchanged anew. */
 int engine_unpark(struct engine *e, struct id128 id, struct err *err);
+/* Compares the account with the partner as soon as it is quiet: the outcome is
+ * last_equal_usec, or unequal and a new copy for the replica. */
+int engine_compare(struct engine *e, struct id128 id, struct err *err);
 int engine_takeover(struct engine *e, struct account *a, bool accept_stale,
 		    struct err *err);
 /*

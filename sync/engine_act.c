@@ -153,6 +153,7 @@ static void checkpoints(struct eacct *ea, unsigned before)
 		return;
 	engine_event(ea->e, ea, "digest_mismatch", "this copy does not have the "
 		     "digest of a checkpoint in its log");
+	ea->unequal = true;
 	engine_step_simple(ea, EV_NEEDS_SEED);
 }
 

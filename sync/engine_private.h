@@ -190,6 +190,9 @@ struct eacct {
 	uint64_t ops_since, changed_tick;
 	uint8_t last_digest[16];
 	uint64_t last_digest_seq;
+	bool compare_due;		/* asked for, or after a new copy */
+	bool unequal;			/* until a comparison comes out equal */
+	uint64_t mail_seq;		/* of the last new message of this life */
 	/* status */
 	uint64_t state_since_usec, last_ack_usec, last_full_usec;
 	uint64_t last_equal_usec, unsafe_acks, unsafe_bytes;

@@ -123,6 +123,9 @@ static void installed(void *arg, struct account *a, int result)
 			return;
 		}
 		ea->last_equal_usec = engine_now(e);
+		ea->unequal = false;
+		/* The holder is told that it is over. */
+		ea->compare_due = true;
 	}
 	seed_end(ea, result);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #define REPORT_TICKS 20u	/* also when nothing changed: heartbeats live on it */
-#define DIGESTS_A_MESSAGE 512u
 
 uint8_t engine_copy(const struct eacct *ea)
 {
@@ -74,7 +73,9 @@ static void status_of(struct eacct *ea, struct engine_account_status *s)
 		.last_full_usec = ea->last_full_usec,
 		.last_equal_usec = ea->last_equal_usec,
 		.maybe_stale = p->maybe_stale, .parked_why = p->parked_why};
+	s->unequal = ea->unequal;
 	if (peer_holds(p) && !ea->e->env.single) {
+		s->mail = ea->mail_seq > p->acked;
 		s->unacked_records = end - p->acked;
 		s->unacked_bytes = ea->sent_bytes;
 		s->oldest_unacked_usec = s->unacked_records ?
@@ -170,31 +171,45 @@ static void node_digest_add(struct eacct *ea, struct id128 *sum)
 	}
 }
 
+/* One account a message: they are routed by its id. */
+static void digest_ask(struct eacct *ea)
+{
+	struct link_digest item = {.account = ea->id,
+				   .seq = account_published(ea->a).seq};
+	struct link_msg m = {.type = LINK_DIGEST_REQ, .account = ea->id};
+
+	ea->compare_due = false;
+	digest_of(ea);
+	memcpy(item.digest, ea->last_digest, 16);
+	m.digests.items = &item;
+	m.digests.n_items = 1;
+	engine_send(ea->e, &m);
+}
+
 static void digest_request(struct engine *e)
 {
-	struct link_digest items[DIGESTS_A_MESSAGE];
-	struct link_msg m = {.type = LINK_DIGEST_REQ};
-	size_t i = 0, n = 0;
+	size_t i = 0;
 	void *v;
 
 	while (map_each(e->accounts, &i, NULL, &v)) {
 		struct eacct *ea = v;
 
-		if (!quiet(ea) || ea->peer.gate != GATE_OPEN ||
-		    ea->peer.state != PEER_REPLICA)
-			continue;
-		digest_of(ea);
-		/* One account a message: they are routed by its id. */
-		n = 0;
-		items[n].account = ea->id;
-		items[n].seq = account_published(ea->a).seq;
-		memcpy(items[n].digest, ea->last_digest, 16);
-		n++;
-		m.account = ea->id;
-		m.digests.items = items;
-		m.digests.n_items = n;
-		engine_send(e, &m);
+		if (quiet(ea) && ea->peer.gate == GATE_OPEN &&
+		    ea->peer.state == PEER_REPLICA)
+			digest_ask(ea);
 	}
+}
+
+int engine_compare(struct engine *e, struct id128 id, struct err *err)
+{
+	struct eacct *ea = engine_known(e, id);
+
+	if (!ea || !ea->a)
+		return err_set(err, E_NOTFOUND, "no such account here");
+	/* Not from memory. */
+	ea->last_digest_seq = 0;
+	ea->compare_due = !e->env.single;
+	return 0;
 }
 
 /* The replica sends what it has; the holder answers with its own.  Equal
@@ -212,7 +227,9 @@ void engine_digest_message(struct engine *e, const struct link_msg *m)
 	digest_of(ea);
 	if (memcmp(ea->last_digest, m->digests.items[0].digest, 16) == 0) {
 		ea->last_equal_usec = engine_now(e);
+		ea->unequal = false;
 	} else {
+		ea->unequal = true;
 		engine_event(e, ea, "digest_mismatch", "the two copies differ at "
 			     "an equal position; the replica is seeded");
 		if (ea->peer.state == PEER_REPLICA) {
@@ -333,6 +350,10 @@ void engine_report(struct engine *e)
 	while (map_each(e->accounts, &i, NULL, &v)) {
 		struct eacct *ea = v;
 
+		if (ea->compare_due && quiet(ea) &&
+		    ea->peer.gate == GATE_OPEN &&
+		    (ea->peer.state == PEER_REPLICA || peer_holds(&ea->peer)))
+			digest_ask(ea);
 		count(ea, &m.report);
 		if (quiet(ea)) {
 			digest_of(ea);

@@ -219,6 +219,8 @@ static enum numbered number(struct eacct *ea, struct ewrite *ew)
 		return NUMBERED_LEFT;
 	}
 	ew->appended = true;
+	if (ew->w->kind == WRITE_DELIVER || ew->w->kind == WRITE_APPEND)
+		ea->mail_seq = account_end(ea->a).seq;
 	ea->ops_since += r.n_ops;
 	ea->changed_tick = e->env.tick;
 	if (!ea->oldest_unacked_usec)

@@ -609,6 +609,8 @@ int imap_session_start(struct session *s, struct err *e)
 	s->ops = &imap_session_ops;
 	limits.line_max = s->conf->imap_max_line_length;
 	limits.literal_max = IMAP_APPEND_MAX;
+	if (s->conf->imap_literal_minus)
+		limits.nonsync_max = IMAP_LITERAL_MINUS_MAX;
 	im->reader = imap_reader_new(&limits);
 	im->stream = stream_new(s->host->loop, s->fd, IMAP_IN_MAX, IMAP_OUT_MAX,
 				&stream_events, im);

@@ -22,6 +22,7 @@ static bool wanted(const struct ipc_head *h, const char *user, const char *rip)
 struct who {
 	struct adm *q;
 	const struct ipc_head *h;
+	struct store *store;
 };
 
 static void who_row(void *arg, const char *user, const char *service,
@@ -41,7 +42,7 @@ static void who_row(void *arg, const char *user, const char *service,
 static void cmd_who(struct store_node *n, struct adm *q,
 		    const struct ipc_head *h)
 {
-	struct who w = {q, h};
+	struct who w = {q, h, n->store};
 
 	for (struct list *i = n->sessions.next; i != &n->sessions;
 	     i = i->next) {
@@ -129,6 +130,7 @@ static bool account_row(void *arg, const struct engine_account_status *s)
 		num(a, s->last_full_usec), num(a, s->last_equal_usec),
 		s->maybe_stale ? "yes" : "no",
 		s->parked_why ? s->parked_why : "",
+		s->mail ? "yes" : "no", s->unequal ? "yes" : "no",
 	};
 	const char *mask = w->h->n_args ? w->h->args[0] : "";
 
@@ -138,16 +140,32 @@ static bool account_row(void *arg, const struct engine_account_status *s)
 	return !adm_gone(w->q);
 }
 
+/* One that could not be opened: the engine does not have it. */
+static bool closed_row(void *arg, struct id128 id, const char *name,
+		       const char *why)
+{
+	struct who *w = arg;
+	const char *mask = w->h->n_args ? w->h->args[0] : "";
+	const char *cells[] = {name, "PARKED", "", "0", "-", "0", "0", "0",
+			       "0", "0", "0", "0", "0", "0", "0", "no", why,
+			       "no", "no"};
+
+	if (!store_account(w->store, id) && (!*mask || adm_mask(mask, name)))
+		adm_row(w->q, cells, ARRAY_LEN(cells));
+	return !adm_gone(w->q);
+}
+
 static void cmd_accounts(struct store_node *n, struct adm *q,
 			 const struct ipc_head *h)
 {
-	struct who w = {q, h};
+	struct who w = {q, h, n->store};
 
 	if (!store_open_now(n)) {
 		adm_end(q, ADM_TEMPFAIL, "the store is not open");
 		return;
 	}
 	engine_status(n->engine, account_row, &w);
+	store_parked(n->store, closed_row, &w);
 	adm_end(q, ADM_OK, "%s", "");
 }
 
@@ -232,7 +250,7 @@ static bool parked_row(void *arg, struct id128 id, const char *name,
 static void cmd_parked(struct store_node *n, struct adm *q,
 		       const struct ipc_head *h)
 {
-	struct who w = {q, h};
+	struct who w = {q, h, n->store};
 
 	if (!store_open_now(n)) {
 		adm_end(q, ADM_TEMPFAIL, "the store is not open");

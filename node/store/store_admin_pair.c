@@ -174,7 +174,7 @@ static void cmd_switchover(struct store_node *n, struct adm *q,
 /* ---- replicate, add, remove ------------------------------------------------------ */
 
 /* The pair replicates by itself and at once; what an operator can hasten is
- * an account in quarantine.  Comparisons go on all the time. */
+ * an account in quarantine, and with `full` its comparison. */
 static bool retry(void *arg, const struct engine_account_status *s)
 {
 	struct match *m = arg;
@@ -190,19 +190,45 @@ static bool retry(void *arg, const struct engine_account_status *s)
 	return true;
 }
 
+/* One that could not be opened. */
+static bool retry_closed(void *arg, struct id128 id, const char *name,
+			 const char *why)
+{
+	struct match *m = arg;
+	struct switchover *l = m->sw;
+
+	(void)why;
+	if (!adm_mask(m->mask, name) || store_account(m->n->store, id))
+		return true;
+	GROW(l->v, l->n_v, l->cap);
+	memset(&l->v[l->n_v], 0, sizeof(l->v[0]));
+	l->v[l->n_v].id = id;
+	l->v[l->n_v++].name = arena_strdup(adm_arena(m->q), name);
+	return true;
+}
+
 static void cmd_replicate(struct store_node *n, struct adm *q,
 			  const struct ipc_head *h)
 {
 	struct switchover list = {.n = n};
-	struct match m = {.mask = h->args[0], .q = q, .sw = &list};
+	struct match m = {.mask = h->args[0], .q = q, .sw = &list, .n = n};
 
 	engine_status(n->engine, retry, &m);
+	store_parked(n->store, retry_closed, &m);
 	for (size_t i = 0; i < list.n_v; i++) {
 		struct err e = ERR_NONE;
-		int r = list.v[i].done ? 0
-				       : engine_unpark(n->engine, list.v[i].id,
-						       &e);
+		struct id128 id = list.v[i].id;
+		struct account *a;
+		int r = 0;
 
+		if (!store_account(n->store, id))
+			r = store_account_open(n->store, id, list.v[i].name,
+					       NULL, false, &a, &e);
+		else if (!list.v[i].done)
+			r = engine_unpark(n->engine, id, &e);
+		if (r == 0 && ipc_field_get(h, "full") &&
+		    store_account(n->store, id))
+			r = engine_compare(n->engine, id, &e);
 		row(q, list.v[i].name, r < 0 ? e.op : "ok");
 	}
 	free(list.v);

@@ -120,7 +120,11 @@ static void recover_progress(void *arg, const char *text)
 {
 	struct super *s = arg;
 
+	char status[300];
+
 	log_event(s->log, LOG_INF, "recovered", NULL, "%s", text);
+	snprintf(status, sizeof(status), "STATUS=recovering: %s", text);
+	loop_notify(status);
 }
 
 static int recover_as_owner(struct super *s, struct err *e)
@@ -155,6 +159,7 @@ static int recover(struct super *s, struct err *e)
 {
 	if (!s->identity.has)
 		return 0;
+	loop_notify("STATUS=recovering: journals are replayed");
 	if (super_as_owner(s, recover_as_owner, e) < 0) {
 		err_prefix(e, "recovery");
 		return e->code;

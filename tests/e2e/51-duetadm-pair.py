@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """duetadm against a pair: every command acts at the account's holder, typed on
 either node; what a tired administrator is told when it cannot."""
+import os
 import re
+import smtplib
 
 from adm_e2e import client, deliver, fields, gone, holder, row, rows, single
 from duet_e2e import case, main, wait
@@ -262,6 +264,85 @@ def transfers_are_shown_while_they_run(t):
     pair.in_sync()
     for n in pair.nodes:
         wait('nothing runs any more', 30, lambda: not rows(n.adm('-f', 'tab', 'replicator', 'dsync-status')[1]))
+
+
+@case
+def queues_show_new_mail_and_other_changes(t):
+    pair = t.pair()
+    for user in ('alice', 'bob'):
+        deliver(pair.a, user)
+    pair.in_sync()
+    t.equal(pair.a.adm('pair', 'switchover')[0], 0)
+    has, other = pair.b, pair.a
+    t.equal(holder(pair, 'alice')[0], has)
+    other.kill()
+    wait('the holder is alone', 60, lambda: has.adm('pair', 'status')[0] == 2, 0.2)
+    deliver(has, 'alice', 'new')
+    c = client(has, 'bob')
+    c.store('1', '+FLAGS', '(\\Flagged)')
+    c.logout()
+    t.equal([row(has, u, 'replicator', 'status')['priority'] for u in ('alice', 'bob')], ['high', 'low'])
+    got = fields(has.adm('-f', 'tab', 'replicator', 'status')[1])
+    t.equal((got["Queued 'high' requests"], got["Queued 'low' requests"]), ('1', '1'))
+    for form in ('table', 'flow', 'pager', 'json'):
+        code, out, err = has.adm('-f', form, 'replicator', 'status', '*')
+        t.equal((code, err, 'alice' in out and 'high' in out), (0, '', True), form)
+    other.start()
+    pair.in_sync()
+    for n in pair.nodes:
+        got = fields(n.adm('-f', 'tab', 'replicator', 'status')[1])
+        t.equal({got["Queued '%s' requests" % w] for w in ('sync', 'high', 'low', 'failed')}, {'0'}, n.name)
+
+
+@case
+def replicate_f_compares_now(t):
+    pair = t.pair()
+    deliver(pair.a, 'alice')
+    pair.in_sync()
+    for n in pair.nodes:
+        before = n.adm('replicator', 'replicate', '-f', 'alice')
+        t.equal(before, (0, '1 users updated\n', ''))
+    for n in pair.nodes:
+        wait('a comparison came out equal', 30,
+             lambda: re.match(r'\d\d:\d\d:\d\d$', row(n, 'alice', 'replicator', 'status')['full sync']))
+        t.equal(n.adm('pair', 'status')[0], 0)
+    code, _, err = pair.a.adm('replicator', 'replicate', '-f', 'nobody')
+    t.equal((code, 'nobody is not an account' in err), (67, True), err)
+
+
+@case
+def an_account_in_quarantine_is_listed_with_reason_and_cure(t):
+    n = single(t)
+    for user in ('alice', 'bob'):
+        deliver(n, user)
+    n.stop()
+    # Its tree is gone, as after a disk that was not mounted in part.
+    os.rename(n.mail + '/alice', n.mail + '/alice.away')
+    n.start()
+    t.true(tempfails(n, 'alice'), 'a broken account is served')
+    deliver(n, 'bob', 'the others go on')
+    code, out, err = n.adm('-f', 'tab', 'pair', 'status', '*')
+    got = {r['username']: r for r in rows(out)}
+    t.equal((got['alice']['state'], got['bob']['state']), ('PARKED', 'SINGLE'), out)
+    t.true(got['alice']['note'] not in ('', '-'), out)
+    t.equal(row(n, 'alice', 'replicator', 'status')['failed'], 'y')
+    got = fields(n.adm('-f', 'tab', 'replicator', 'status')[1])
+    t.equal(got["Waiting 'failed' requests"], '1')
+    t.true('replicator replicate' in n.adm('pair', 'status')[1], 'no next step')
+    code, _, err = n.adm('replicator', 'replicate', 'alice')
+    t.equal((code, err.startswith('duetadm: Error: alice: ')), (75, True), err)
+    os.rename(n.mail + '/alice.away', n.mail + '/alice')
+    t.equal(n.adm('replicator', 'replicate', 'alice')[:2], (0, '1 users updated\n'))
+    deliver(n, 'alice', 'again')
+    t.equal(row(n, 'alice')['state'], 'SINGLE')
+
+
+def tempfails(n, user):
+    try:
+        deliver(n, user)
+        return False
+    except smtplib.SMTPException:
+        return True
 
 
 main(__file__)

@@ -290,6 +290,22 @@ static void limits_hold(void)
 		  "bad b Lists are nested too deeply\n", &limits, 0);
 }
 
+/* LITERAL-: what comes unasked is small, what is asked for as large as ever. */
+static void unasked_literals_are_small_with_literal_minus(void)
+{
+	struct imap_limits limits = IMAP_LIMITS_DEFAULT;
+
+	limits.nonsync_max = 4;
+	check_how("a X {5+}\r\n12345\r\nb NOOP\r\n",
+		  "bad a [TOOBIG] Literal is too large to come unasked\n"
+		  "command b NOOP\n", &limits, 0);
+	check_how("a APPEND x {5+}\r\n12345\r\nb NOOP\r\n",
+		  "bad a [TOOBIG] Literal is too large to come unasked\n"
+		  "command b NOOP\n", &limits, 0);
+	check_how("a NOOP {4+}\r\n1234\r\n", "command a NOOP {1234}\n",
+		  &limits, 0);
+}
+
 static void raw_lines_come_as_they_are(void)
 {
 	struct imap_limits limits = IMAP_LIMITS_DEFAULT;
@@ -384,6 +400,7 @@ CU_TESTS(CU_CASE(rfc3501_section_8_session_is_read),
 	 CU_CASE(errors_name_the_tag_and_end_with_the_line),
 	 CU_CASE(nul_is_refused),
 	 CU_CASE(limits_hold),
+	 CU_CASE(unasked_literals_are_small_with_literal_minus),
 	 CU_CASE(raw_lines_come_as_they_are),
 	 CU_CASE(sections_of_fetch_are_trees),
 	 CU_CASE(quoted_strings_are_unescaped),
