@@ -131,6 +131,13 @@ int adm_cmd_pair_switchover(struct adm_cli *c, int argc, char **argv)
 		}
 	if (s.print)
 		print_end(s.print);
+	/* A name that is spelt out is meant. */
+	for (size_t m = 0; r == 0 && s.n == 0 && m < u.n; m++)
+		if (!strpbrk(u.masks[m], "*?"))
+			r = adm_error(c, EX_NOUSER, "this node does not hold "
+				      "%s: `%s pair status %s' shows who does, "
+				      "and the command is typed there",
+				      u.masks[m], c->program, u.masks[m]);
 	adm_users_fini(&u);
 	return r ? r : s.worst;
 }

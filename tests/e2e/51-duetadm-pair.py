@@ -64,6 +64,8 @@ def switchover_moves_what_is_in_sync(t):
         code, out, err = giver.adm('pair', 'switchover')
         t.equal((code, err), (0, ''), out)
         t.equal((held(giver), held(taker)), ([], ['alice', 'bob']))
+        code, _, err = giver.adm('pair', 'switchover', 'alice')
+        t.equal((code, 'does not hold alice' in err), (67, True), err)
     code, out, _ = pair.a.adm('pair', 'selftest', 'alice')
     t.equal((code, 'durable on both nodes' in out), (0, True), out)
 
