@@ -127,6 +127,7 @@ int engine_new(const struct engine_opts *o, const struct engine_out *out,
 	list_init(&e->dirty);
 	list_init(&e->pushing);
 	e->window = ENGINE_WINDOW_FIRST;
+	e->seed_room = ENGINE_SEED_ROOM;
 	list_init(&e->due_writes);
 	list_init(&e->due_quiets);
 	list_init(&e->due_repairs);

@@ -48,6 +48,9 @@
 #define ENGINE_TRANSFER_TRIES 6u
 #define ENGINE_SEEDS_MAX 10u
 #define ENGINE_SEED_SIZE_MAX (512u * 1024 * 1024)
+/* Snapshots in memory, going out and coming in each: no other begins while
+ * they are together beyond this. */
+#define ENGINE_SEED_ROOM (512u * 1024 * 1024)
 #define ENGINE_REPAIR_SIZE_MAX (64u * 1024 * 1024)
 #define ENGINE_FORWARDS_MAX 256u
 #define ENGINE_CHECKPOINT_OPS 1000u
@@ -253,6 +256,7 @@ struct engine {
 	void *handed_over_arg;
 	uint64_t hand_over_tick;
 	size_t forwards_n;
+	uint64_t seed_room;		/* ENGINE_SEED_ROOM */
 	uint64_t partner_boot, link_id;
 	uint64_t link_serial;		/* of the last UP or DOWN */
 };

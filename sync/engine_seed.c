@@ -43,6 +43,22 @@ static unsigned running(struct engine *e)
 	return n;
 }
 
+/* May one more snapshot of size bytes be kept beside those of the others?  A
+ * single one always may. */
+static bool room(struct engine *e, bool out, uint64_t size)
+{
+	uint64_t sum = 0;
+	size_t i = 0;
+	void *v;
+
+	while (map_each(e->accounts, &i, NULL, &v)) {
+		const struct eacct *ea = v;
+
+		sum += out ? ea->seed_out.n : ea->seed_size;
+	}
+	return !sum || sum + size < e->seed_room;
+}
+
 static void want(struct eacct *ea)
 {
 	struct link_msg m = {.type = LINK_SEED_WANT, .account = ea->id,
@@ -240,8 +256,13 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 		     !position_eq(m->seed.pos, ea->seed_out_pos);
 
 	if (begin && (!ea->seed_pinned || at == 0)) {
-		int n = pin(ea);
+		int n;
 
+		ea->seed_pinned = false;
+		buf_reset(&ea->seed_out);
+		if (!room(ea->e, true, 0))
+			return;			/* it asks again */
+		n = pin(ea);
 		if (n < 0) {
 			out.type = LINK_SEED_DONE;
 			out.seed.result = n;
@@ -259,6 +280,8 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 		engine_send(ea->e, &out);
 		return;
 	}
+	if (!engine_channel_free(ea->e))
+		return;				/* it asks again */
 	out.type = LINK_SEED_DIFF;
 	end = at + (m->seed.credit < LINK_CREDIT ? m->seed.credit : LINK_CREDIT);
 	if (end > ea->seed_out.n)
@@ -310,6 +333,10 @@ void engine_seed_message(struct eacct *ea, const struct link_msg *m)
 			break;
 		}
 		forget(ea);
+		if (!room(ea->e, false, m->seed.size)) {
+			ea->seed_running = false;
+			break;			/* the tick tries again */
+		}
 		ea->seed_pos = m->seed.pos;
 		ea->seed_size = m->seed.size;
 		memcpy(ea->seed_digest, m->seed.digest, 16);

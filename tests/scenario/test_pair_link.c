@@ -1,4 +1,5 @@
 #include "tests/lib/cu.h"
+#include "sync/engine_private.h"
 #include "tests/scenario/scn.h"
 
 #include <inttypes.h>
@@ -211,10 +212,58 @@ static void lost_parts_of_two_records(void)
 	scn_finish();
 }
 
+/* --- seeds ------------------------------------------------------------------ */
+
+static unsigned pinned(const struct sstore *st)
+{
+	unsigned n = 0;
+	size_t i = 0;
+	void *v;
+
+	while (st->alive && map_each(st->engine->accounts, &i, NULL, &v))
+		n += ((struct eacct *)v)->seed_out.n > 0;
+	return n;
+}
+
+/* Room for one snapshot: the other account waits, and has its turn. */
+static void seeds_take_turns(void)
+{
+	unsigned a, x, y, most = 0;
+	struct sstore *st;
+
+	scn_begin(false);
+	scn->seed_records = 5;
+	for (unsigned i = 0; i < 4; i++)
+		sim_store_kill(&scn->n[i / 2].stores[i % 2]);
+	scn_ms(2000);
+	neighbours(&x, &y);
+	a = scn_filled(x);
+	scn_filled(y);
+	/* One node is to have both, and more than what is not seeded. */
+	for (unsigned i = 0; i < 6; i++) {
+		scn_ok(W_DELIVER, x, a);
+		scn_ok(W_DELIVER, y, a);
+	}
+	st = sim_store_of(&scn->n[a], x);
+	st->engine->seed_room = 1;
+	sim_node_wipe(&scn->n[1 - a]);
+	for (unsigned i = 0; i < 25000 && !(i > 5000 && sim_in_sync(scn));
+	     i++) {
+		scn_ms(1);
+		most = pinned(st) > most ? pinned(st) : most;
+	}
+	CU_EQ_INT(most, 1);
+	CU_CLAIM(scn->counts[6] >= 2, "both were seeded: %" PRIu64,
+		 scn->counts[6]);
+	CU_CLAIM(sim_in_sync(scn), "and are in SYNC");
+	scn_finish();
+}
+
 CU_TESTS(CU_CASE(slow_link_catches_up),
 	 CU_CASE(channel_is_never_full),
 	 CU_CASE(large_record_crosses_in_parts),
 	 CU_CASE(lost_link_up),
 	 CU_CASE(lost_link_down),
 	 CU_CASE(lost_published),
-	 CU_CASE(lost_parts_of_two_records))
+	 CU_CASE(lost_parts_of_two_records),
+	 CU_CASE(seeds_take_turns))
