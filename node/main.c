@@ -11,13 +11,15 @@
 #include <unistd.h>
 
 static const char usage[] =
-	"Usage: duetd [-F] [-c FILE] [-o NAME=VALUE]... [--recover]\n"
+	"Usage: duetd [-F] [-c FILE] [-o NAME=VALUE]...\n"
+	"             [--recover [--accept-loss]]\n"
 	"\n"
 	"  -F, --foreground  stay in the foreground (as under systemd)\n"
 	"  -c, --config FILE configuration (" DUET_SYSCONFDIR
 	"/duet/duet.conf)\n"
 	"  -o NAME=VALUE     a setting for this run\n"
 	"      --recover     replay all journals, then exit\n"
+	"      --accept-loss with --recover: set a corrupt journal aside\n"
 	"      --version     version, then exit\n"
 	"      --help        this text\n"
 	"\n"
@@ -25,12 +27,13 @@ static const char usage[] =
 	"opens the log files again.  duetadm is the better way to ask.\n"
 	"The options --role, --index and --fd are for duetd itself.\n";
 
-enum { OPT_RECOVER = 256, OPT_VERSION, OPT_HELP, OPT_ROLE, OPT_INDEX, OPT_FD };
+enum { OPT_RECOVER = 256, OPT_ACCEPT_LOSS, OPT_VERSION, OPT_HELP, OPT_ROLE, OPT_INDEX, OPT_FD };
 
 static const struct option options[] = {
 	{"foreground", no_argument, NULL, 'F'},
 	{"config", required_argument, NULL, 'c'},
 	{"recover", no_argument, NULL, OPT_RECOVER},
+	{"accept-loss", no_argument, NULL, OPT_ACCEPT_LOSS},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"role", required_argument, NULL, OPT_ROLE},
@@ -113,6 +116,9 @@ int main(int argc, char **argv)
 		case OPT_RECOVER:
 			recover = true;
 			break;
+		case OPT_ACCEPT_LOSS:
+			o.accept_loss = true;
+			break;
 		case OPT_VERSION:
 			printf("%s (%s)\n", DUET_VERSION, DUET_REVISION);
 			return 0;
@@ -136,6 +142,10 @@ int main(int argc, char **argv)
 	if (optind < argc) {
 		fprintf(stderr, "duetd: '%s' is not understood; try --help\n",
 			argv[optind]);
+		return 64;
+	}
+	if (o.accept_loss && !recover) {
+		fprintf(stderr, "duetd: --accept-loss needs --recover\n");
 		return 64;
 	}
 	if (role)

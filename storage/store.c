@@ -311,6 +311,9 @@ static bool load_other(void *arg, const char *name)
 	x->result = ckmark_load(s->fs, path, &m, x->e);
 	if (x->result == -ENOENT)
 		x->result = 0;
+	/* That journal is corrupt, not the one that is opened. */
+	if (x->result == E_CORRUPT)
+		x->e->code = x->result = E_TEMP;
 	if (x->result == 0) {
 		note_retired(s, slice_of(name, n - 5), &m);
 		GROW(s->others, s->n_others, s->cap_others);

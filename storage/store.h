@@ -37,6 +37,9 @@ struct store_opts {
 	/* How long store_open() waits (blocking) for the journal's lock; 0 in
 	 * simulations, 10 s in a store process. */
 	uint64_t lock_wait_usec;
+	/* store_recover_all(): a corrupt or lost journal is set aside, and
+	 * progress is told; else it refuses the start. */
+	bool accept_loss;
 	/* Something became fatal (fsync failed, journal corrupt): no call but
 	 * store_close() is allowed afterwards. */
 	void (*failed)(void *arg, const struct err *e);

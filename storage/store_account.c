@@ -408,6 +408,14 @@ int account_read_tree(struct account *a, bool fresh, struct err *e)
 
 		*e = ERR_NONE;
 		r = account_read_again(a, has_snap ? &snap : NULL, why, e);
+		/* The journal that the snapshot belongs to was lost: what the
+		 * log has behind it was durable all the same. */
+		if (r == E_CORRUPT && has_snap && snap.journal &&
+		    snap.journal != journal_id(a->store->journal) &&
+		    !a->replayed) {
+			*e = ERR_NONE;
+			r = account_read_again(a, NULL, why, e);
+		}
 	}
 	return r;
 }

@@ -597,6 +597,56 @@ static bool add_present(void *arg, const char *name)
 	return true;
 }
 
+/* Also one of which only the mark is left. */
+static bool add_traces(void *arg, const char *name)
+{
+	struct present *p = arg;
+	struct slice n = slice_str(name);
+	uint32_t v;
+
+	if (n.n > 5 && memcmp(name + n.n - 5, ".mark", 5) == 0)
+		n = slice_sub(n, 0, n.n - 5);
+	if (slice_u32(n, &v) < 0)
+		return true;
+	for (size_t i = 0; i < p->n; i++)
+		if (p->items[i] == v)
+			return true;
+	GROW(p->items, p->n, p->cap);
+	p->items[p->n++] = v;
+	return true;
+}
+
+/* Each is opened once to see: what else is wrong shows itself later. */
+static int set_corrupt_aside(const struct store_opts *o, const char *dir,
+			     void (*progress)(void *arg, const char *text),
+			     void *arg, struct err *e)
+{
+	struct present p = {0};
+	int r = o->sys->fs->ops->list(o->sys->fs, dir, add_traces, &p);
+
+	if (r == -ENOENT)
+		r = 0;
+	else if (r < 0)
+		err_set(e, r, "%s: %s", dir, err_name(r));
+	for (size_t i = 0; i < p.n && r == 0; i++) {
+		struct err why = ERR_NONE;
+		struct store *s = NULL;
+		AUTO_FREE char *text = NULL;
+
+		if (store_open_number(o, p.items[i], &s, &why) != E_CORRUPT) {
+			store_drop(s);
+			continue;
+		}
+		r = store_set_aside(o, p.items[i], e);
+		text = xprintf("journal %u is set aside, and what only it held "
+			       "is lost here: %s", p.items[i], why.op);
+		if (r == 0 && progress)
+			progress(arg, text);
+	}
+	free(p.items);
+	return r;
+}
+
 static bool no_room(int r)
 {
 	return r == -ENOSPC || r == -EDQUOT || r == E_NOSPACE;
@@ -646,7 +696,12 @@ int store_recover_all(const struct store_opts *o,
 	AUTO_FREE char *dir = xprintf("%s/journal", o->state_dir);
 	struct present p = {0};
 	bool same;
-	int r = o->sys->fs->ops->list(o->sys->fs, dir, add_present, &p);
+	int r = o->accept_loss ? set_corrupt_aside(o, dir, progress, arg, e) :
+				 0;
+
+	if (r < 0)
+		return r;
+	r = o->sys->fs->ops->list(o->sys->fs, dir, add_present, &p);
 
 	if (r == -ENOENT)
 		r = 0;		/* a first start */

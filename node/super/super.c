@@ -119,10 +119,12 @@ static void recover_news(void *arg, enum store_news what, struct id128 id,
 static void recover_progress(void *arg, const char *text)
 {
 	struct super *s = arg;
-
 	char status[300];
 
-	log_event(s->log, LOG_INF, "recovered", NULL, "%s", text);
+	log_event(s->log, s->accept_loss ? LOG_WARN : LOG_INF, "recovered",
+		  NULL, "%s", text);
+	if (s->accept_loss)
+		fprintf(stderr, "duetd: %s\n", text);
 	snprintf(status, sizeof(status), "STATUS=recovering: %s", text);
 	loop_notify(status);
 }
@@ -143,6 +145,7 @@ static int recover_as_owner(struct super *s, struct err *e)
 			(uint32_t)conf_size(s->conf, NULL,
 					    "pair_journal_inline"),
 		.reserve = conf_size(s->conf, NULL, "pair_reserve"),
+		.accept_loss = s->accept_loss,
 		.news = recover_news, .arg = s,
 	};
 
@@ -162,6 +165,10 @@ static int recover(struct super *s, struct err *e)
 	loop_notify("STATUS=recovering: journals are replayed");
 	if (super_as_owner(s, recover_as_owner, e) < 0) {
 		err_prefix(e, "recovery");
+		if (e->code == E_CORRUPT && !s->accept_loss)
+			fprintf(stderr, "duetd: 'duetd --recover --accept-loss' "
+				"sets a corrupt journal aside; duetd(8) says "
+				"what that costs\n");
 		return e->code;
 	}
 	return 0;
@@ -241,6 +248,7 @@ static int prepare(struct super *s, const struct super_opts *o, struct err *e)
 	s->sys = (struct sys){.fs = fsio_system(NULL), .clock = clock_system(),
 			      .rng = rng_system()};
 	s->foreground = o->foreground;
+	s->accept_loss = o->accept_loss;
 	s->ready_fd = o->ready_fd;
 	s->also_stderr = o->foreground && isatty(STDERR_FILENO);
 	if (load(s, o, e) < 0)

@@ -105,6 +105,7 @@ struct super {
 
 	struct loop_timer *ping;
 	uint64_t ping_seq;
+	bool accept_loss;
 	unsigned recover_news;		/* accounts that a recovery told of */
 	bool remark;			/* a new identity replaces its marks */
 	bool serving;			/* READY was said */
@@ -122,6 +123,7 @@ struct super_opts {
 	const struct conf_override *over;
 	size_t n_over;
 	bool foreground;
+	bool accept_loss;	/* of a corrupt journal; with super_recover() */
 	int ready_fd;		/* a byte is written when it serves; -1 */
 };
 /* `duetd`: runs until stopped; exit status. */

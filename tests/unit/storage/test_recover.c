@@ -210,6 +210,100 @@ static void a_corrupt_journal_can_be_set_aside(void)
 	rig_fini(g);
 }
 
+static void count_text(void *arg, const char *text)
+{
+	if (strstr(text, "set aside"))
+		++*(unsigned *)arg;
+}
+
+/* Every batch since the mark but one is broken. */
+static void break_journal(void)
+{
+	for (uint64_t at = 4096; at < 10 * 4096; at += 4096)
+		simdisk_flip(g->disk, "/state/journal/0", at + 20, 0);
+	CU_EQ_INT(simdisk_flip(g->disk, "/state/journal/0", 4 * 4096 + 20, 0),
+		  0);
+}
+
+static void refused_without_the_operators_word(unsigned *told)
+{
+	struct err e = ERR_NONE;
+
+	CU_EQ_INT(store_recover_all(&g->opts, count_text, told, &e), E_CORRUPT);
+	CU_EQ_INT(*told, 0);
+	g->opts.accept_loss = true;
+	e = ERR_NONE;
+	CU_OK(store_recover_all(&g->opts, count_text, told, &e), &e);
+	CU_EQ_INT(*told, 1);
+	/* There is nothing more to lose the next time. */
+	CU_OK(store_recover_all(&g->opts, count_text, told, &e), &e);
+	CU_EQ_INT(*told, 1);
+	CU_OK(rig_open(g, &e), &e);
+}
+
+static void a_corrupt_journal_is_left_with_the_operators_word(void)
+{
+	struct err e = ERR_NONE;
+	unsigned told = 0;
+
+	begin();
+	fill(1);
+	rig_close(g);
+	CU_OK(rig_open(g, &e), &e);
+	for (int n = 0; n < 4; n++) {
+		rig_noop(g, 0);
+		rig_turn(g);
+	}
+	power_loss();
+	break_journal();
+	refused_without_the_operators_word(&told);
+	CU_NEED(rig_account(g, 0) != NULL);
+	CU_EQ_U64(account_end(rig_account(g, 0)).seq, 2);
+	rig_fini(g);
+}
+
+/* What the log has beyond the last checkpoint was durable: it is used. */
+static void a_log_ahead_of_a_lost_journal_is_used(void)
+{
+	struct err e = ERR_NONE;
+	unsigned told = 0;
+
+	begin();
+	fill(1);
+	rig_close(g);
+	CU_OK(rig_open(g, &e), &e);
+	for (int n = 0; n < 4; n++) {
+		rig_noop(g, 0);
+		rig_turn(g);
+	}
+	CU_OK(alog_flush(rig_account(g, 0)->log, &e), &e);
+	rig_die(g);
+	break_journal();
+	refused_without_the_operators_word(&told);
+	CU_NEED(rig_account(g, 0) != NULL);
+	CU_EQ_U64(account_end(rig_account(g, 0)).seq, 6);
+	CU_EQ_INT(g->news[STORE_HEALED], 1);
+	rig_fini(g);
+}
+
+static void a_lost_journal_is_left_with_the_operators_word(void)
+{
+	struct err e = ERR_NONE;
+	unsigned told = 0;
+
+	begin();
+	fill(1);
+	rig_close(g);
+	g->fs->ops->unlink(g->fs, "/state/journal/0");
+	g->opts.accept_loss = true;
+	CU_OK(store_recover_all(&g->opts, count_text, &told, &e), &e);
+	CU_EQ_INT(told, 1);
+	CU_OK(rig_open(g, &e), &e);
+	CU_NEED(rig_account(g, 0) != NULL);
+	CU_EQ_U64(account_end(rig_account(g, 0)).seq, 2);
+	rig_fini(g);
+}
+
 static void a_damaged_mark_is_corruption(void)
 {
 	struct err e = ERR_NONE;
@@ -298,6 +392,9 @@ CU_TESTS(CU_CASE(all_journals_are_replayed_whatever_their_number),
 	 CU_CASE(a_damaged_synced_batch_is_corruption),
 	 CU_CASE(a_lost_journal_is_not_started_anew),
 	 CU_CASE(a_corrupt_journal_can_be_set_aside),
+	 CU_CASE(a_corrupt_journal_is_left_with_the_operators_word),
+	 CU_CASE(a_log_ahead_of_a_lost_journal_is_used),
+	 CU_CASE(a_lost_journal_is_left_with_the_operators_word),
 	 CU_CASE(a_damaged_mark_is_corruption),
 	 CU_CASE(a_damaged_snapshot_is_not_an_empty_account),
 	 CU_CASE(one_process_at_a_time),
