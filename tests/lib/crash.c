@@ -6,6 +6,7 @@
 #include "tests/lib/cu.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +141,42 @@ static void judge_model(struct judge *j, unsigned i, struct account *a)
 	buf_fini(&want);
 }
 
+struct walk {
+	struct fsio *fs;
+	const char *dir;
+	uint64_t files;
+};
+
+static bool count_file(void *arg, const char *name)
+{
+	struct walk *w = arg;
+	char path[512];
+	struct walk below = {.fs = w->fs, .dir = path};
+
+	if (strncmp(name, "u.", 2) == 0) {
+		w->files++;
+		return true;
+	}
+	snprintf(path, sizeof(path), "%s/%s", w->dir, name);
+	w->fs->ops->list(w->fs, path, count_file, &below);
+	w->files += below.files;
+	return true;
+}
+
+/* A message file for each message and none besides. */
+static void judge_files(struct judge *j, unsigned i, struct account *a)
+{
+	char path[64];
+	struct walk w = {.fs = j->g->fs, .dir = path};
+	uint64_t messages = 0;
+
+	account_usage(a, &messages);
+	snprintf(path, sizeof(path), "%s/mailboxes", j->g->acct[i].root);
+	w.fs->ops->list(w.fs, path, count_file, &w);
+	claim(j, w.files == messages, "%s has %" PRIu64 " message files, %"
+	      PRIu64 " messages", path, w.files, messages);
+}
+
 static void judge_state(struct judge *j, unsigned i, struct account *a)
 {
 	struct rig_account *x = &j->g->acct[i];
@@ -163,6 +200,7 @@ static void judge_state(struct judge *j, unsigned i, struct account *a)
 		      "%" PRIu64, x->name, seq);
 	claim(j, state_mismatches(a->state) == 0, "%s: mismatches", x->name);
 	judge_model(j, i, a);
+	judge_files(j, i, a);
 	account_mailboxes(a, judge_mailbox, j);
 }
 
@@ -500,6 +538,9 @@ void crash_test(const struct crash_scenario *s)
 	struct crash_result r;
 
 	cu_timeout(CRASH_SECONDS);
+	/* Disks come and go by the thousand: keep their memory. */
+	mallopt(M_MMAP_THRESHOLD, 64 << 20);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	crash_enumerate(s, &r);
 	printf("%s: %" PRIu64 " calls, %" PRIu64 " crashes, %" PRIu64
 	       " of them in a recovery, %" PRIu64 " compared\n", s->name,

@@ -16,7 +16,7 @@
  *  - published to its end, every account shows what the reference model
  *    (rig_model.h) shows at that record and nothing else, has the digest it has
  *    without a crash, equal to the one recomputed from disk, and every message
- *    its body;
+ *    its body; there are no other message files;
  *  - the store goes on: more records, a clean stop, and all is there again.
  *
  * Depth 2 crashes again at every call of some of those recoveries.
@@ -38,7 +38,7 @@ struct crash_scenario {
 	const char *(*check)(struct rig *g);
 };
 
-#define CRASH_DEPTH2 150
+#define CRASH_DEPTH2 50
 
 struct crash_result {
 	uint64_t points;		/* calls of the scenario */

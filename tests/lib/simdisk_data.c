@@ -59,6 +59,16 @@ static struct sim_page *page_own(struct sim_pages *p, size_t i)
 	return p->p[i];
 }
 
+static const uint8_t zero_page[SIM_PAGE];
+
+/* A page that was never written reads as zeros. */
+static bool stays_hole(const struct sim_pages *p, const uint8_t *from,
+		       size_t n, uint64_t off)
+{
+	return (off / SIM_PAGE >= p->n || !p->p[off / SIM_PAGE]) &&
+	       memcmp(from, zero_page, n) == 0;
+}
+
 void sim_pages_write(struct sim_pages *p, const void *data, size_t n,
 		     uint64_t off)
 {
@@ -71,7 +81,8 @@ void sim_pages_write(struct sim_pages *p, const void *data, size_t n,
 
 		if (k > n)
 			k = n;
-		memcpy(page_own(p, off / SIM_PAGE)->b + at, from, k);
+		if (!stays_hole(p, from, k, off))
+			memcpy(page_own(p, off / SIM_PAGE)->b + at, from, k);
 		from += k;
 		off += k;
 		n -= k;
@@ -265,6 +276,14 @@ uint64_t sim_mapped_size(const struct sim_node *n)
 	return n->cur.size < n->region_size ? n->cur.size : n->region_size;
 }
 
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	for (; n > SIM_PAGE; p += SIM_PAGE, n -= SIM_PAGE)
+		if (memcmp(p, zero_page, SIM_PAGE) != 0)
+			return false;
+	return memcmp(p, zero_page, n) == 0;
+}
+
 void sim_write(struct sim_node *n, const void *data, size_t len, uint64_t off)
 {
 	struct sim_op *op;
@@ -280,8 +299,10 @@ void sim_write(struct sim_node *n, const void *data, size_t len, uint64_t off)
 	op = op_new(n->disk, SIM_OP_WRITE);
 	op->off = off;
 	op->n = len;
-	op->data = xmalloc(len);
-	memcpy(op->data, data, len);
+	if (!all_zero(data, len)) {
+		op->data = xmalloc(len);
+		memcpy(op->data, data, len);
+	}
 	op_key(op, n, NULL, NULL);
 	charge(n);
 	touch(n);
@@ -325,9 +346,8 @@ void sim_capture(struct sim_node *n)
 	n->region = NULL;	/* sim_write() must not look at it */
 	for (uint64_t off = 0; off < sim_mapped_size(n); off += SIM_PAGE) {
 		size_t i = (size_t)(off / SIM_PAGE), len = SIM_PAGE;
-		static const uint8_t zero[SIM_PAGE];
 		const uint8_t *was = i < n->cur.n && n->cur.p[i] ?
-					     n->cur.p[i]->b : zero;
+					     n->cur.p[i]->b : zero_page;
 
 		if (off + len > sim_mapped_size(n))
 			len = (size_t)(sim_mapped_size(n) - off);
@@ -343,6 +363,21 @@ void sim_capture_all(struct simdisk *d)
 		sim_capture(CONTAINER_OF(l, struct sim_node, mapped));
 }
 
+/* Octets [at, at + n) of a write become durable. */
+static void op_put(struct sim_op *op, size_t at, size_t n)
+{
+	struct sim_pages *to = &op->key[0].on->dur;
+
+	if (op->data) {
+		sim_pages_write(to, op->data + at, n, op->off + at);
+		return;
+	}
+	for (size_t k; n > 0; at += k, n -= k) {
+		k = n < SIM_PAGE ? n : SIM_PAGE;
+		sim_pages_write(to, zero_page, k, op->off + at);
+	}
+}
+
 /* Puts op, or some sectors of it, into the durable form. */
 static void op_apply(struct sim_op *op, struct simrng *torn)
 {
@@ -353,7 +388,7 @@ static void op_apply(struct sim_op *op, struct simrng *torn)
 			entry_set(op->key[i].on, op->key[i].name,
 				  op->key[i].to, true);
 	} else if (!torn) {
-		sim_pages_write(&op->key[0].on->dur, op->data, op->n, op->off);
+		op_put(op, 0, op->n);
 	} else {
 		for (size_t at = 0; at < op->n;) {
 			size_t k = SIM_SECTOR - (op->off + at) % SIM_SECTOR;
@@ -361,9 +396,7 @@ static void op_apply(struct sim_op *op, struct simrng *torn)
 			if (k > op->n - at)
 				k = op->n - at;
 			if (simrng_chance(torn, 2))
-				sim_pages_write(&op->key[0].on->dur,
-						op->data + at, k,
-						op->off + at);
+				op_put(op, at, k);
 			at += k;
 		}
 	}

@@ -84,7 +84,7 @@ struct sim_op {
 	unsigned n_keys;
 	uint64_t off;		/* WRITE: where; SIZE: the new size */
 	size_t n;
-	uint8_t *data;
+	uint8_t *data;		/* NULL: zeros */
 };
 
 struct sim_handle {
