@@ -429,12 +429,17 @@ static bool is_dir(struct state *s, const char *path)
 	return s->fs->ops->stat(s->fs, path, &st) == 0 && S_ISDIR(st.mode);
 }
 
-static void note_dir(struct state *s, const char *path)
+/* mails: a mailbox's place.  A crash may have kept its files and not its id:
+ * the replay makes another, and this one would show messages that are none. */
+static void note_dir(struct state *s, const char *path, bool mails)
 {
 	struct found_dir f = {0};
+	int r = read_id(s, path, &f.id, &f.numbering);
 
-	if (read_id(s, path, &f.id, &f.numbering) < 0 ||
-	    found_get(s, f.id, f.numbering))
+	if (mails && (r == -ENOENT || r == E_CORRUPT) &&
+	    s->fs->ops->rmdir(s->fs, path) < 0)
+		to_orphans(s, path);
+	if (r < 0 || found_get(s, f.id, f.numbering))
 		return;
 	f.path = xstrdup(path);
 	GROW(s->found, s->n_found, s->cap_found);
@@ -456,7 +461,7 @@ static int scan(struct state *s, const char *dir, bool tree, unsigned depth)
 		/* Message files are not looked at one by one. */
 		if (strncmp(l.name[i], "u.", 2) != 0 && is_dir(s, path)) {
 			if (!tree || mails)
-				note_dir(s, path);
+				note_dir(s, path, tree && mails);
 			else if (r == 0 && depth < SCAN_DEPTH_MAX)
 				r = scan(s, path, tree, depth + 1);
 		}
