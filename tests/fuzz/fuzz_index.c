@@ -48,8 +48,9 @@ static void an_index(struct fsio *fs, struct slice in)
 	index_close(&x);
 	index_init(&x, fs);
 	if (in.n >= INDEX_HEADER_SIZE &&
-	    index_open(&x, "/i/x", id, le64_at(file + 32), le32_at(file + 12),
-		       le32_at(file + 44), &e) == 0)
+	    /* Of a size that a snapshot may name. */
+	    index_open(&x, "/i/x", id, le64_at(file + 32),
+		       index_rec_size(file[12]), le32_at(file + 44), &e) == 0)
 		walk(&x);
 	index_close(&x);
 	free(file);
