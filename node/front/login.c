@@ -264,6 +264,10 @@ static void on_timer(void *arg)
 		free(text);
 		return;
 	}
+	if (l->state == LOGIN_AGAIN) {
+		login_ask_again(l);
+		return;
+	}
 	/* The account is held: that has its own time-outs. */
 	if (l->state == LOGIN_ASKING || l->state == LOGIN_AUTH) {
 		loop_timer_set(l->timer, LOGIN_TIMEOUT_USEC);

@@ -8,6 +8,10 @@
  *     ▲                             │ failure: after auth_failure_delay │
  *     └─────────────────────────────┴───────────── NO ◄─────────────────┘
  *
+ * A partner that was said to hold the account and then cannot serve it (it
+ * stops, it gave the account away, the link broke) does not end a login: who
+ * serves is asked again each LOGIN_AGAIN_USEC, up to FRONT_HOLD_USEC.
+ *
  * While a command runs no further input is read: what a client pipelines
  * after LOGIN belongs to the session and goes along.
  */
@@ -19,6 +23,7 @@
 #define LOGIN_OUT_MAX 32768u		/* a relay's too */
 #define LOGIN_TIMEOUT_USEC (180u * 1000 * 1000)
 #define LOGIN_BAD_MAX 10u		/* BAD commands before BYE */
+#define LOGIN_AGAIN_USEC (200u * 1000)
 #define LOGIN_ATTEMPTS_MAX 10u		/* failed logins before BYE */
 
 enum login_state {
@@ -27,6 +32,7 @@ enum login_state {
 	LOGIN_AUTH,		/* auth works */
 	LOGIN_SASL,		/* waits for the client's response line */
 	LOGIN_ASKING,		/* may the account be served here? */
+	LOGIN_AGAIN,		/* will be asked again */
 	LOGIN_DELAYED,		/* a failure that is answered late */
 };
 
@@ -37,7 +43,7 @@ struct login {
 	struct stream *stream;
 	struct imap_reader *reader;
 	struct arena *arena;		/* of the running command */
-	struct loop_timer *timer;	/* inactivity, or the delayed failure */
+	struct loop_timer *timer;	/* inactivity, delayed failure, AGAIN */
 	enum login_state state;
 	struct front_addr addr;
 	char sid[17];
@@ -56,6 +62,7 @@ struct login {
 	struct arena *ask_arena;
 	struct ipc_head ask;
 	struct front_req *counted;	/* at our store, of a proxied one */
+	uint64_t asked_usec;		/* the first time */
 	char *failure;			/* reply of LOGIN_DELAYED */
 	bool failure_bye;
 };
@@ -76,6 +83,8 @@ const char *login_capabilities(struct login *l, struct arena *a);
 /* login_cmd.c */
 void login_command(struct login *l, const struct imap_command *cmd);
 void login_sasl_line(struct login *l, struct slice line);
+/* LOGIN_AGAIN: asks anew who serves the account. */
+void login_ask_again(struct login *l);
 
 /* login_log.c */
 void login_log_success(struct login *l, const char *mpid);

@@ -3,6 +3,7 @@
 #include "node/front/login.h"
 #include "node/base/buf.h"
 #include "node/base/cleanup.h"
+#include "node/base/clock.h"
 #include "node/base/digest.h"
 #include "node/base/loop.h"
 #include "auth/auth.h"
@@ -105,12 +106,33 @@ static void proxy(struct login *l, const struct ipc_head *h)
 			   on_asked, l);
 }
 
+/* Whoever said that the partner holds it may know better soon: the account
+ * is on its way here, or the link is. */
+static bool worth_asking_again(const struct login *l, int code)
+{
+	return l->counted &&
+	       (code == E_TEMP || code == E_NOTHOLDER) &&
+	       clock_mono(l->front->role->sys.clock) - l->asked_usec <
+		       FRONT_HOLD_USEC;
+}
+
+static void again_later(struct login *l)
+{
+	uncount(l);
+	l->state = LOGIN_AGAIN;
+	loop_timer_set(l->timer, LOGIN_AGAIN_USEC);
+}
+
 static void on_asked(void *arg, struct ipc_msg *m, const struct ipc_head *h)
 {
 	struct login *l = arg;
 
 	if (!m) {
 		front_req_free(TAKE(l->req));
+		if (worth_asking_again(l, E_TEMP)) {
+			again_later(l);
+			return;
+		}
 		fail_temporary(l, "Temporary internal error, try again.");
 		return;
 	}
@@ -123,6 +145,10 @@ static void on_asked(void *arg, struct ipc_msg *m, const struct ipc_head *h)
 		break;
 	case IPC_LOGIN_REFUSE:
 		front_req_free(TAKE(l->req));
+		if (worth_asking_again(l, h->code)) {
+			again_later(l);
+			break;
+		}
 		log_event(l->front->role->log, LOG_ERR, "login_refused",
 			  l->user, "Login of %s refused: %s", l->user, h->text);
 		fail_temporary(l, h->client);
@@ -130,12 +156,27 @@ static void on_asked(void *arg, struct ipc_msg *m, const struct ipc_head *h)
 	}
 }
 
+void login_ask_again(struct login *l)
+{
+	struct front_peer *store;
+	struct id128 id;
+
+	store = front_store(l->front, l->ask.user, &id);
+	if (!store) {
+		fail_temporary(l, "This node has not met its partner yet.");
+		return;
+	}
+	l->ask.id = arena_dup(l->ask_arena, slice_of(id.b, 16));
+	l->ask.data = SLICE_NONE;
+	l->state = LOGIN_ASKING;
+	l->req = front_ask(l->front, store, IPC_LOGIN_ASK, &l->ask, on_asked,
+			   l);
+}
+
 static void ask_store(struct login *l, const struct ipc_head *h)
 {
 	struct arena *a = arena_new(1024);
 	struct ipc_field *f = arena_alloc(a, (h->n_fields + 1) * sizeof(*f));
-	struct front_peer *store;
-	struct id128 id;
 
 	arena_free(l->ask_arena);
 	l->ask_arena = a;
@@ -154,15 +195,8 @@ static void ask_store(struct login *l, const struct ipc_head *h)
 		.flags = (l->secured ? LOGIN_SECURED : 0) |
 			 (l->tls ? LOGIN_TLS : 0),
 	};
-	store = front_store(l->front, h->user, &id);
-	if (!store) {
-		fail_temporary(l, "This node has not met its partner yet.");
-		return;
-	}
-	l->ask.id = arena_dup(a, slice_of(id.b, 16));
-	l->state = LOGIN_ASKING;
-	l->req = front_ask(l->front, store, IPC_LOGIN_ASK, &l->ask, on_asked,
-			   l);
+	l->asked_usec = clock_mono(l->front->role->sys.clock);
+	login_ask_again(l);
 }
 
 /* ---- authentication ---------------------------------------------------------------- */
