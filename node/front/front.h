@@ -118,7 +118,7 @@ void login_accept(struct front *f, struct front_conf *c, int fd, bool tls);
 void login_drain(struct front *f);	/* BYE to all */
 /* lmtp.c */
 void lmtp_accept(struct front *f, struct front_conf *c, int fd, bool tls);
-/* No new transactions; lmtp_idle() says when the last is over. */
+/* No further transactions; lmtp_idle() says when the last is over. */
 void lmtp_drain(struct front *f);
 bool lmtp_idle(const struct front *f);
 /* Something ended: a stop that waits may be complete. */

@@ -23,6 +23,8 @@ void lmtp_say(struct lmtp *l, const char *fmt, ...)
 	stream_flush(l->stream);
 }
 
+static const char going_down[] = "421 4.3.2 Server is going down, try again";
+
 void lmtp_close(struct lmtp *l, const char *last_words)
 {
 	struct front *f = l->front;
@@ -201,12 +203,15 @@ static void on_closed(void *arg, const struct err *e)
 
 void lmtp_next(struct lmtp *l)
 {
+	bool draining = l->front->draining;
+
 	l->state = LMTP_COMMAND;
-	loop_timer_set(l->timer, LMTP_TIMEOUT_USEC);
-	if (l->front->draining && !l->in_mail) {
-		lmtp_close(l, "421 4.3.2 Server is going down, try again");
+	if (draining && !l->in_mail && l->had_mail) {
+		lmtp_close(l, going_down);
 		return;
 	}
+	loop_timer_set(l->timer, draining && !l->had_mail ? LMTP_DRAIN_USEC
+							  : LMTP_TIMEOUT_USEC);
 	stream_more(l->stream);
 }
 
@@ -237,7 +242,9 @@ static void on_timer(void *arg)
 		loop_timer_set(l->timer, LMTP_TIMEOUT_USEC);
 		return;
 	}
-	lmtp_close(l, "421 4.4.2 Disconnected for inactivity");
+	lmtp_close(l, l->front->draining && !l->in_mail
+			      ? going_down
+			      : "421 4.4.2 Disconnected for inactivity");
 }
 
 void lmtp_accept(struct front *f, struct front_conf *c, int fd, bool tls)
@@ -280,9 +287,12 @@ void lmtp_drain(struct front *f)
 		struct lmtp *l = CONTAINER_OF(i, struct lmtp, node);
 
 		i = i->next;
-		if (!l->in_mail && l->state == LMTP_COMMAND)
-			lmtp_close(l, "421 4.3.2 Server is going down, try "
-				   "again");
+		if (l->in_mail || l->state != LMTP_COMMAND)
+			continue;
+		/* MAIL may be on its way already: a 421 now would be taken
+		 * for the answer to it. */
+		l->had_mail = false;
+		loop_timer_set(l->timer, LMTP_DRAIN_USEC);
 	}
 }
 

@@ -11,6 +11,11 @@
  * Commands are answered strictly in order, so pipelined ones wait in the input
  * while a lookup or the replies of DATA are on their way.  Nothing is written
  * anywhere before DATA: a probe of an address leaves nothing behind.
+ *
+ * An orderly stop lets running transactions end, and lets an idle connection
+ * do one more: its MAIL may be on the way.  The 421 comes right behind the
+ * replies of that one, or after a silence, so that an MTA that looks before it
+ * speaks is never answered 4xx because of a restart.
  */
 
 #include "node/front/front.h"
@@ -19,6 +24,8 @@
 #define LMTP_IN_MAX 65536u
 #define LMTP_OUT_MAX 65536u
 #define LMTP_TIMEOUT_USEC (300ull * 1000 * 1000)
+/* Silence, at an orderly stop, of a connection that may still do one mail. */
+#define LMTP_DRAIN_USEC (2u * 1000 * 1000)
 #define LMTP_RCPTS_MAX 200u		/* of one transaction */
 #define LMTP_BAD_MAX 20u
 #define LMTP_CHUNK 16384u		/* of DATA, decoded at a time */
@@ -45,6 +52,7 @@ struct lmtp {
 	struct front_addr addr;
 	char sid[17];
 	bool tls, unix_socket;
+	bool had_mail;		/* MAIL was accepted; while draining: since then */
 	enum lmtp_state state;
 	bool skipping;		/* of lmtp_line() */
 	unsigned bad;

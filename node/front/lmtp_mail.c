@@ -55,7 +55,7 @@ void lmtp_mail(struct lmtp *l, const struct lmtp_command *c)
 	l->sender = arena_strndup(l->arena, b.n ? (const void *)b.p : "", b.n);
 	buf_fini(&b);
 	l->size = c->has_size ? c->size : 0;
-	l->in_mail = true;
+	l->in_mail = l->had_mail = true;
 	front_session_id(l->front, l->sid);
 	lmtp_say(l, "250 2.1.0 OK");
 }

@@ -167,6 +167,26 @@ def pipelined_lmtp_is_answered_in_order(t):
 
 
 @case
+def a_stop_lets_every_connection_deliver_one_more_mail(t):
+    n = started(t.node())
+    new, kept = smtplib.LMTP(n.host, n.lmtp, timeout=60), smtplib.LMTP(n.host, n.lmtp, timeout=60)
+    silent = smtplib.LMTP(n.host, n.lmtp, timeout=60)
+    kept.sendmail('s@test.example', ['alice@test.example'], message('before', 'alice'))
+    n.proc.terminate()
+    wait('it does not accept any more', 20, lambda: not listens(n.lmtp))
+    for i, c in enumerate((kept, new)):
+        t.equal(c.sendmail('s@test.example', ['alice@test.example'], message('during%d' % i, 'alice')), {})
+    for c in (kept, new, silent):
+        t.equal(c.getreply()[0], 421, 'afterwards it is told')
+    t.equal(n.proc.wait(30), 0, 'exit status')
+    n.proc = None
+    n.start()
+    c = connect(n, 'alice', PASSWORD)
+    t.equal(c.select()[1], [b'3'])
+    c.logout()
+
+
+@case
 def the_same_octets_sent_twice_are_two_messages(t):
     n = t.node().start()
     for _ in range(2):
