@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define NOT_HOLDER_TICKS 2u	/* for a HANDOVER that is on its way */
+
 static struct engine_ask *ask(struct engine *e, struct id128 id,
 			      const char *name, const char *root, bool create,
 			      bool from_partner, bool delivery,
@@ -178,17 +180,32 @@ again:
 			goto again;
 }
 
+/* Each node thinks the other holds: a HANDOVER was lost. */
+static bool handover_lost(const struct engine_ask *q)
+{
+	const struct engine *e = q->e;
+
+	return q->not_holder_tick && !q->gated &&
+	       e->env.tick - q->not_holder_tick >= NOT_HOLDER_TICKS &&
+	       account_holder(q->ea->a) != (int)e->env.node;
+}
+
 /* Held no longer than a client or an MTA waits. */
 void engine_asks_tick(struct eacct *ea)
 {
 	struct engine *e = ea->e;
 	struct err err = ERR_NONE;
+	bool gate = false;
 	struct list *l;
 
 again:
 	for (l = ea->asks.next; l != &ea->asks; l = l->next) {
 		struct engine_ask *q = CONTAINER_OF(l, struct engine_ask, node);
 
+		if (ea->a && handover_lost(q)) {
+			q->gated = gate = true;
+			q->asked_gen = 0;
+		}
 		if (e->env.tick - q->tick <= 2 * (uint64_t)e->o.takeover_delay)
 			continue;
 		err_set(&err, E_TEMP, "%s: no answer from the partner, and "
@@ -196,6 +213,8 @@ again:
 		answer(q, ENGINE_REFUSE, &err);
 		goto again;
 	}
+	if (gate)
+		engine_step_simple(ea, EV_GATE);
 	engine_asks_settle(ea);
 }
 
@@ -205,7 +224,6 @@ void engine_ask_reply(struct engine *e, const struct link_msg *m)
 	unsigned verdict = m->type == LINK_NOT_HOLDER ? ASK_NOT_HOLDER :
 			   m->ask_reply.verdict;
 	struct err err = ERR_NONE;
-	bool again = false;
 	struct list *l;
 
 	if (!ea || !ea->a || m->gen != ea->peer.gen)
@@ -223,11 +241,12 @@ again:
 		case ASK_HANDOVER:
 			break;		/* the record comes, then it is served */
 		case ASK_NOT_HOLDER:
-			/* Each thinks the other holds: a HANDOVER was lost.
-			 * Positions ship it; once. */
-			if (!q->not_holder) {
-				q->not_holder = again = true;
-				q->asked_gen = 0;
+			/* Its HANDOVER and this answer may pass each other,
+			 * and a new generation would drop it: positions ship
+			 * it only if it does not come. */
+			if (!q->gated) {
+				if (!q->not_holder_tick)
+					q->not_holder_tick = e->env.tick;
 				break;
 			}
 			/* fall through */
@@ -238,7 +257,5 @@ again:
 			goto again;
 		}
 	}
-	if (again)
-		engine_step_simple(ea, EV_GATE);
 	engine_dirty(ea);
 }

@@ -180,9 +180,11 @@ void engine_delivered(struct engine *e, const struct link_msg *m)
 			continue;
 		ea = engine_known(e, f->account);
 		if (d->result == E_NOTHOLDER && !f->retried && ea && ea->a) {
+			/* Its HANDOVER is here by now or was lost; a new
+			 * generation, which would cost the epoch, only if
+			 * the one that is asked says so too. */
 			f->retried = true;
 			f->sent = false;
-			engine_step_simple(ea, EV_GATE);
 			ask_again(f);
 			return;
 		}

@@ -63,7 +63,9 @@ struct engine_ask {
 	struct list node;		/* in eacct.asks, or in engine.due */
 	struct engine *e;
 	struct eacct *ea;
-	bool create, from_partner, delivery, not_holder;
+	bool create, from_partner, delivery;
+	bool gated;			/* positions were asked for because of */
+	uint64_t not_holder_tick;	/* the partner's NOT_HOLDER, then; or 0 */
 	uint64_t asked_gen, asked_tick;	/* when ASK was sent */
 	uint64_t tick;			/* when it came */
 	uint32_t failed_dials;		/* then */

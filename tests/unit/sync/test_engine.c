@@ -296,6 +296,7 @@ static void a_holder_serves_on_after_such_a_checkpoint(void)
 /* --- deliveries ---------------------------------------------------------------------- */
 
 struct told {
+	unsigned n;
 	bool done;
 	int result;
 	bool unknown;
@@ -308,7 +309,7 @@ static void write_done(void *arg, struct write *w, int result, bool unknown,
 
 	(void)w;
 	(void)err;
-	*t = (struct told){true, result, unknown};
+	*t = (struct told){t->n + 1, true, result, unknown};
 }
 
 /* The holder it was carried to says that it is none; meanwhile this node
@@ -320,7 +321,7 @@ static void a_delivery_that_comes_back_to_a_forked_account(void)
 	struct write w = {.kind = WRITE_DELIVER, .arena = a,
 			  .name = SLICE_LIT("INBOX"), .msgs = &wm, .n_msgs = 1,
 			  .has_delivery_id = true};
-	struct told told = {false, 0, false};
+	struct told told = {0};
 	struct link_msg m;
 
 	setup(0, 3);
@@ -341,7 +342,7 @@ static void a_delivery_that_comes_back_to_a_forked_account(void)
 	CU_EQ_INT(e->forwards_n, 0);
 	CU_CLAIM(!list_empty(&ea->queue), "it is written here");
 	turn();
-	CU_CLAIM(!told.done, "not answered twice");
+	CU_CLAIM(told.n <= 1, "answered %u times", told.n);
 	engine_write_forget(e, &w);
 	teardown();
 	arena_free(a);
@@ -399,7 +400,7 @@ static void auto_mailboxes_stale(void)
 	struct arena *a = arena_new(4096);
 	struct write w = {.kind = WRITE_AUTOCREATE, .arena = a,
 			  .autos = &box, .n_autos = 1};
-	struct told told = {false, 0, false};
+	struct told told = {0};
 	bool answered = false;
 	uint64_t end;
 
@@ -427,7 +428,7 @@ static void auto_mailboxes_stale(void)
 	CU_CLAIM(told.done && told.result == 0, "the login goes on");
 	CU_EQ_U64(account_end(ea->a).seq, end);
 	ea->peer.maybe_stale = false;		/* the partner was heard */
-	told = (struct told){false, 0, false};
+	told = (struct told){0};
 	engine_write(e, ea->a, &w, write_done, &told);
 	for (unsigned i = 0; i < 10 && !told.done; i++) {
 		engine_tick(e, false);
@@ -579,7 +580,7 @@ static void a_command_that_was_half_written_ends_when_the_account_moves(void)
 	struct arena *a = arena_new(4096);
 	struct write w = {.kind = WRITE_SUBSCRIBE, .arena = a,
 			  .name = SLICE_LIT("INBOX")};
-	struct told told = {false, 0, false};
+	struct told told = {0};
 
 	setup(0, 3);
 	link_up(true);
@@ -609,7 +610,7 @@ static void journal_full_one(void)
 	struct arena *a = arena_new(4096);
 	struct write w = {.kind = WRITE_SUBSCRIBE, .arena = a, .on = true,
 			  .name = SLICE_LIT("INBOX")};
-	struct told told = {false, 0, false};
+	struct told told = {0};
 	char big[9000];
 
 	memset(big, 'x', sizeof(big) - 1);
@@ -652,7 +653,7 @@ static void a_change_on_a_branch_of_a_fork_counts_as_one_copy(void)
 	struct write_msg wm = {.internaldate = 1600000000};
 	struct write w = {.kind = WRITE_APPEND, .arena = a,
 			  .name = SLICE_LIT("INBOX"), .msgs = &wm, .n_msgs = 1};
-	struct told told = {false, 0, false};
+	struct told told = {0};
 
 	setup(0, 3);
 	rig_publish_all(&g);
