@@ -75,8 +75,9 @@ def wait(what, seconds, condition, pause=0.05):
 class Node:
     """One node: its files below `dir`, its supervisor as a child process."""
 
-    def __init__(self, test, name, dir, host='127.0.0.1', ports=None, netns=None):
+    def __init__(self, test, name, dir, host='127.0.0.1', ports=None, netns=None, link_host=None):
         self.test, self.name, self.dir, self.host, self.netns = test, name, dir, host, netns
+        self.link_host = link_host or host  # where the partner finds it
         self.imap, self.imaps, self.lmtp, self.link = ports or free_ports(4)
         self.partner = None
         self.proc = None
@@ -86,11 +87,15 @@ class Node:
         self.logfile = os.path.join(dir, 'duet.log')
         self.mail = os.path.join(dir, 'mail')
         self.secret = 'pair secret of the test'
-        for d in (dir, self.mail):
-            os.makedirs(d, exist_ok=True)
-            os.chmod(d, 0o755)
+        os.makedirs(dir, exist_ok=True)
+        os.chmod(dir, 0o755)
+        self.make_mail()
+
+    def make_mail(self):
+        """The mail root, empty."""
+        os.makedirs(self.mail, exist_ok=True)
         os.chmod(self.mail, 0o700)
-        if test.root:
+        if self.test.root:
             v = pwd.getpwnam('vmail')
             os.chown(self.mail, v.pw_uid, v.pw_gid)
 
@@ -100,7 +105,7 @@ class Node:
         s = {
             'base_dir': self.dir + '/run', 'state_dir': self.dir + '/state',
             'instance_name': 'duet-' + self.name, 'log_path': self.logfile,
-            'listen': self.host, 'protocols': 'imap lmtp',
+            'listen': ' '.join(sorted({self.host, self.link_host})), 'protocols': 'imap lmtp',
             'hostname': 'node-%s.test.example' % self.name,
             'mail_location': 'sdbox:%s/%%n/' % self.mail,
             'mail_uid': owner, 'mail_gid': group, 'first_valid_uid': '0' if owner == 'root' else '1',
@@ -126,7 +131,7 @@ class Node:
         if self.partner:
             lines += ['service doveadm {', '  inet_listener {', '    port = %d' % self.link, '  }', '}',
                       'mail_plugins = $mail_plugins notify replication', 'plugin {',
-                      '  mail_replica = tcp:%s:%d' % (self.partner.host, self.partner.link), '}']
+                      '  mail_replica = tcp:%s:%d' % (self.partner.link_host, self.partner.link), '}']
         with open(self.conf, 'w') as f:
             f.write('\n'.join(lines) + '\n' + self.extra)
         os.chmod(self.conf, 0o600)
@@ -146,8 +151,6 @@ class Node:
     def answers(self):
         if self.proc.poll() is not None:
             raise AssertionError('node %s ended with %d' % (self.name, self.proc.returncode))
-        if self.netns:
-            return self.run('true')
         for port in (self.lmtp, self.imap, self.imaps):
             socket.create_connection((self.host, port), 5).close()
         return True
