@@ -471,6 +471,8 @@ def catching_up_over_a_slow_link_does_not_drop_it(t):
     net.shape(loss=1.0)
     wait('A is alone', 60, lambda: shown(pair.a, 'Link') == 'down')
     ledger = Ledger()
+    # A may not have taken alice over yet: it holds the first mail, then 451.
+    wait('alice is served at A', 60, lambda: connect(pair.a, 'alice', PASSWORD).logout())
     with smtplib.LMTP(pair.a.host, pair.a.lmtp, timeout=60) as c:
         for i in range(20):                # about 800 KB: seven seconds and more of the line
             m = ledger.new('large%d' % i, 'alice')
