@@ -52,6 +52,9 @@ struct rig {
 	struct store_opts opts;
 	struct store *store;		/* NULL: not open */
 	bool failed;			/* store_opts.failed was called */
+	/* A file that is no message's any more may lie in the tree: a call
+	 * that failed, not a crash, kept it from going to .expunged. */
+	bool leftovers;
 	char failed_why[480];
 	unsigned news[3];		/* store_opts.news calls, by kind */
 	char last_news[480];

@@ -232,6 +232,7 @@ static void fault_at(const char *name, void (*run)(struct rig *), uint64_t k,
 	struct rig_account saved[RIG_ACCOUNTS];
 
 	rig_init(r, 5, 256 * 1024);
+	r->leftovers = true;
 	simdisk_fail(r->disk, ANY, NULL, k, lasting ? 1u << 30 : 1, error);
 	run(r);
 	simdisk_fail(r->disk, 0, NULL, 0, 0, 0);

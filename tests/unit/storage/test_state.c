@@ -276,7 +276,7 @@ static void an_index_damaged_on_disk_is_found(void)
 	struct state *s = NULL;
 	struct err e = ERR_NONE;
 	struct buf snap, path;
-	uint8_t live[16], disk[16];
+	uint8_t disk[16];
 	struct mailbox *m;
 
 	begin(500);
@@ -289,14 +289,13 @@ static void an_index_damaged_on_disk_is_found(void)
 	m = rig_box(&rig, "INBOX");
 	index_path(&path, "/a", m->id, m->index.gen);
 	buf_char(&path, 0);
-	/* In a record: only the digest tells. */
+	/* In a record: its sum tells, when all are read again. */
 	CU_EQ_INT(simdisk_flip(rig.disk, (char *)path.p, 128 * 7 + 80, 1), 0);
 	o = rig_opts(&rig, "/a", NULL);
 	CU_OK(state_load(&o, buf_all(&snap), true, &s, &e), &e);
 	CU_NEED(s != NULL);
-	state_digest(s, live);
-	CU_OK(state_digest_recomputed(s, disk, &e), &e);
-	CU_CLAIM(memcmp(live, disk, 16) != 0, "differs");
+	CU_EQ_INT(state_digest_recomputed(s, disk, &e), E_CORRUPT);
+	CU_CLAIM(strstr(e.op, "INBOX") != NULL, "%s", e.op);
 	state_free(s);
 	/* In the header, or cut: loading fails. */
 	simdisk_flip(rig.disk, (char *)path.p, 20, 1);
