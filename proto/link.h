@@ -273,6 +273,7 @@ struct link_up {
 
 struct link_down {
 	uint32_t failed;		/* attempts to connect that failed so far */
+	uint32_t lasted;		/* ticks that the last of them took */
 	bool member;			/* the pair has a second member */
 	bool trusted;
 	bool forgotten;			/* it had one, and that is written off */

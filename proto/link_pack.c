@@ -376,6 +376,7 @@ static void pack_small(const struct link_msg *m, unsigned rest, struct arena *a,
 	case DUET__LINK__HEAD__REST_DOWN: {
 		NEW_(Duet__Link__Down, DUET__LINK__DOWN__INIT, v);
 		v->failed = m->down.failed;
+		v->lasted = m->down.lasted;
 		v->member = m->down.member;
 		v->trusted = m->down.trusted;
 		v->forgotten = m->down.forgotten;

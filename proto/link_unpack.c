@@ -303,6 +303,7 @@ static void small(struct check *c, const Duet__Link__Head *h, struct arena *a,
 		break;
 	case DUET__LINK__HEAD__REST_DOWN:
 		m->down.failed = h->down->failed;
+		m->down.lasted = h->down->lasted;
 		m->down.member = h->down->member;
 		m->down.trusted = h->down->trusted;
 		m->down.forgotten = h->down->forgotten;

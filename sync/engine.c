@@ -412,9 +412,9 @@ void engine_message(struct engine *e, const struct link_msg *m)
 		if (told(e, m->down.serial))
 			return;
 		/* A sync that was restarted counts from 0. */
-		e->failed_dials += m->down.failed < e->failed_there ?
-				   m->down.failed :
-				   m->down.failed - e->failed_there;
+		if (m->down.failed != e->failed_there && m->down.failed &&
+		    e->env.tick > m->down.lasted)
+			e->dialed_tick = e->env.tick - m->down.lasted;
 		e->failed_there = m->down.failed;
 		e->env.trusted = m->down.trusted;
 		if (m->down.member) {

@@ -26,7 +26,6 @@ static struct engine_ask *ask(struct engine *e, struct id128 id,
 	q->from_partner = from_partner;
 	q->delivery = delivery;
 	q->tick = e->env.tick;
-	q->failed_dials = e->failed_dials;
 	q->cb = cb;
 	q->arg = arg;
 	list_init(&q->node);
@@ -94,8 +93,7 @@ bool engine_asks_wanted(const struct eacct *ea, bool *retried_out)
 		if (q->from_partner)
 			continue;
 		any = true;
-		/* The first may have begun before. */
-		if (ea->e->failed_dials - q->failed_dials >= 2)
+		if (ea->e->dialed_tick >= q->tick)
 			*retried_out = true;
 	}
 	return any;

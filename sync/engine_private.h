@@ -68,7 +68,6 @@ struct engine_ask {
 	uint64_t not_holder_tick;	/* the partner's NOT_HOLDER, then; or 0 */
 	uint64_t asked_gen, asked_tick;	/* when ASK was sent */
 	uint64_t tick;			/* when it came */
-	uint32_t failed_dials;		/* then */
 	engine_answer *cb;
 	void *arg;
 };
@@ -249,8 +248,8 @@ struct engine {
 	struct id128 set_digest;
 	size_t n_accounts, next_background;
 	uint64_t next_id, nonce;
-	uint32_t failed_dials;		/* heard of in this life */
-	uint32_t failed_there;		/* as sync counts them */
+	uint32_t failed_there;		/* attempts to connect, as sync counts */
+	uint64_t dialed_tick;		/* when the last of them began */
 	bool heard, failed, low_space;
 	struct buf report_last;
 	uint64_t report_tick;

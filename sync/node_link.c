@@ -58,6 +58,7 @@ void node_link_tell_down(struct node_link *n, int process)
 	struct link_msg m = {.type = LINK_DOWN};
 
 	m.down.failed = n->failed;
+	m.down.lasted = n->dial_ticks[CHANNEL_CONTROL];
 	m.down.member = n->id.member;
 	m.down.trusted = n->id.trusted;
 	m.down.forgotten = !n->id.member && n->id.n_retired;

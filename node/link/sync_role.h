@@ -21,7 +21,7 @@
 
 #define SYNC_TICK_USEC 500000u
 #define SYNC_STORES_MAX 64u
-#define LINK_HANDSHAKE_USEC (5u * 1000 * 1000)
+#define LINK_HANDSHAKE_USEC (3u * 1000 * 1000)
 #define LINK_ACCEPTED_MAX 32u		/* that have not finished SCRAM */
 #define LINK_IN_MAX (IPC_MESSAGE_MAX + 65536u)
 #define LINK_OUT_MAX (80u * 1024 * 1024)

@@ -140,7 +140,7 @@ static struct link_msg sample(uint16_t type, struct arena *a)
 					.n_journals = 1};
 		break;
 	case LINK_DOWN:
-		m.down = (struct link_down){4, true, false, true, 6};
+		m.down = (struct link_down){4, 3, true, false, true, 6};
 		break;
 	case LINK_REPORT:
 		m.report = (struct link_report){.journals = j, .n_journals = 1,

@@ -350,14 +350,20 @@ static void a_delivery_that_comes_back_to_a_forked_account(void)
 
 /* --- takeover ------------------------------------------------------------------------- */
 
-static void link_down(uint32_t failed)
+static void attempt_failed(uint32_t failed, uint32_t lasted)
 {
 	struct link_msg m = {.type = LINK_DOWN};
 
 	m.down.failed = failed;
+	m.down.lasted = lasted;
 	m.down.member = m.down.trusted = true;
 	engine_message(e, &m);
 	turn();
+}
+
+static void link_down(uint32_t failed)
+{
+	attempt_failed(failed, 0);
 }
 
 static void on_answer(void *arg, enum engine_verdict v, struct account *a,
@@ -376,20 +382,28 @@ static void a_takeover_waits_for_an_attempt_that_was_made_for_it(void)
 	struct peer_facts f;
 
 	setup(1, 3);
+	for (int i = 0; i < 5; i++)
+		engine_tick(e, false);
 	link_down(7);
+	engine_tick(e, false);
 	engine_ask(e, ea->id, ea->name, NULL, false, false, on_answer,
 		   &answered);
 	engine_facts(ea, &f);
 	CU_CLAIM(f.wanted && !f.retried, "none yet");
-	link_down(8);
+	engine_tick(e, false);
+	engine_tick(e, false);
+	attempt_failed(8, 3);
 	engine_facts(ea, &f);
-	CU_CLAIM(!f.retried, "that one may have begun before");
+	CU_CLAIM(!f.retried, "that one began before");
+	attempt_failed(8, 0);
+	engine_facts(ea, &f);
+	CU_CLAIM(!f.retried, "and this is not another");
 	link_down(0);				/* a sync that was restarted */
 	engine_facts(ea, &f);
-	CU_CLAIM(!f.retried, "and this is none");
-	link_down(1);
+	CU_CLAIM(!f.retried, "nor is this one");
+	attempt_failed(1, 1);
 	engine_facts(ea, &f);
-	CU_CLAIM(f.retried, "two have failed");
+	CU_CLAIM(f.retried, "one was made for it");
 	teardown();
 }
 
