@@ -208,6 +208,7 @@ static bool remembered(struct node_link *n, const struct link_hello *h)
 	    n->id.n_retired < ARRAY_LEN(n->id.retired))
 		n->id.retired[n->id.n_retired++] = n->id.partner_incarnation;
 	n->partner_new = true;
+	n->n_heard_journals = 0;
 	n->id.member = true;
 	n->id.partner_node_id = h->node_id;
 	n->id.partner_incarnation = h->incarnation;

@@ -70,6 +70,10 @@ struct node_link {
 	bool regressed;			/* this node */
 	bool regress_heard;		/* the partner knows that it is */
 	bool partner_new;		/* its disk: older journals mean nothing */
+	/* What the partner's last heartbeat said was durable there.  The
+	 * stores write it down every 10 s only. */
+	struct link_journal heard_journals[LINK_JOURNALS_MAX];
+	size_t n_heard_journals;
 	uint64_t settled_tick;		/* a regression was over then */
 	unsigned equal_ticks;
 	struct store_slot *stores;

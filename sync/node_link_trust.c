@@ -25,9 +25,25 @@ size_t trust_journals(const struct node_link *n, struct link_journal *out,
 	return k;
 }
 
+/* Does it say less than its last heartbeat, of some journal? */
+static bool less_than_heard(const struct node_link *n,
+			    const struct link_journal *j, size_t n_j)
+{
+	const struct link_journal *heard = n->heard_journals;
+
+	for (size_t i = 0; i < n->n_heard_journals; i++)
+		for (size_t x = 0; x < n_j; x++)
+			if (j[x].id == heard[i].id &&
+			    j[x].last_batch < heard[i].last_batch)
+				return true;
+	return false;
+}
+
 bool trust_regressed(const struct node_link *n, const struct link_journal *j,
 		     size_t n_j, bool partial)
 {
+	if (less_than_heard(n, j, n_j))
+		return true;
 	/* The stores still remember those of its old disk. */
 	if (n->partner_new)
 		return false;
@@ -184,6 +200,13 @@ void trust_heartbeat(struct node_link *n, const struct link_heartbeat *b)
 		n->partner_new = false;
 	n->partner_trusted = trusted;
 	n->partner_regressed = regressed;
+	/* What it lost is no longer expected once all was compared. */
+	if (!regressed && !b->partial) {
+		n->n_heard_journals = b->n_journals;
+		if (b->n_journals)
+			memcpy(n->heard_journals, b->journals,
+			       b->n_journals * sizeof(*b->journals));
+	}
 	/* The stores write the journals down with their next batch. */
 	if (changed || n->tick % 20 == 0)
 		node_link_tell_up(n, -1);

@@ -244,9 +244,8 @@ def a_node_restored_from_an_old_copy_deletes_and_loses_nothing(t):
     copy_disk(copy, pair.a.dir)
     with Load([pair.b], USERS) as load:
         pair.a.start()
+        wait('A is recognised as REGRESSED', 60, lambda: REGRESSED in pair.a.log())
         pair.in_sync(120)
-        # Shown, not demanded: see the known faults in docs/status.md.
-        print('recognised as REGRESSED:', any(REGRESSED in n.log() for n in pair.nodes))
         load.goes_on('B after the return of A')
     pair.in_sync(90)
     t.equal([shown(n, 'FORKED') for n in pair.nodes], ['0', '0'])

@@ -649,6 +649,39 @@ static void a_disk_that_went_back_is_found_out(void)
 	teardown();
 }
 
+/* Long before anything of the batches was written down. */
+static void a_disk_that_went_back_by_a_second_is_found_out(void)
+{
+	married();
+	W->s[0].journal.last_batch = W->s[1].journal.last_batch = 50;
+	tick(24);
+	W->s[1].journal.last_batch = 60;
+	tick(3);
+	W->s[0].partner[0].last_batch = 50;	/* not written down yet */
+	report(&W->s[0]);
+	stop(&W->s[1]);
+	run();
+	W->s[1].journal.last_batch = 55;	/* restored */
+	W->s[1].report.incomplete = 1;
+	start(&W->s[1]);
+	tick(4);
+	CU_CLAIM(W->s[0].last_up.partner_regressed, "the partner sees it");
+	CU_CLAIM(!W->s[1].id.trusted, "it lost its trust");
+	W->s[1].report.incomplete = 0;
+	tick(10);
+	CU_CLAIM(W->s[1].id.trusted, "trusted again");
+	CU_CLAIM(!W->s[0].last_up.partner_regressed, "and the partner agrees");
+	/* A link that breaks then finds nothing amiss. */
+	stop(&W->s[1]);
+	run();
+	W->s[1].journal.last_batch = 56;
+	start(&W->s[1]);
+	tick(40);
+	CU_CLAIM(W->s[1].id.trusted, "it stays so");
+	CU_EQ_INT(state(0), NODE_SYNC);
+	teardown();
+}
+
 static void a_missing_journal_is_a_regression_too(void)
 {
 	married();
@@ -759,6 +792,7 @@ CU_TESTS(CU_CASE(who_resigned_is_said_again_on_the_next_link),
 	 CU_CASE(a_restarted_sync_is_back_within_four_ticks),
 	 CU_CASE(a_local_message_ends_the_connection),
 	 CU_CASE(a_disk_that_went_back_is_found_out),
+	 CU_CASE(a_disk_that_went_back_by_a_second_is_found_out),
 	 CU_CASE(a_missing_journal_is_a_regression_too),
 	 CU_CASE(a_lost_disk_is_told_from_a_first_join),
 	 CU_CASE(accounts_go_to_the_process_of_their_id))
