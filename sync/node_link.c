@@ -102,6 +102,40 @@ static void went_down(struct node_link *n, const char *why)
 		n->dial_after += NODE_LINK_YIELD_TICKS;
 }
 
+/*
+ * Does a connection wait for the own one that would stay?  Both dial: were the
+ * partner's to come up first, the own would replace it a moment later, and
+ * every account would see the link go down.
+ */
+static bool yields(const struct node_link *n, const struct conn *c)
+{
+	if (c->ours || c->ticks >= NODE_LINK_HOLD_TICKS ||
+	    memcmp(n->id.node_id.b, c->hello.node_id.b, 16) > 0)
+		return false;
+	if (n->dialing[CHANNEL_CONTROL])
+		return true;
+	for (size_t i = 0; i < NODE_LINK_CONNS_MAX; i++) {
+		const struct conn *o = &n->conns[i];
+
+		if (o->handle && o->ours && o->ch == CHANNEL_CONTROL &&
+		    o != n->control)
+			return true;
+	}
+	return false;
+}
+
+/* Those that wait for nothing any more. */
+static void go_on(struct node_link *n)
+{
+	for (size_t i = 0; i < NODE_LINK_CONNS_MAX; i++) {
+		struct conn *c = &n->conns[i];
+
+		if (c->handle && c->ch == CHANNEL_CONTROL && c->fits &&
+		    !c->said_up)
+			node_link_ready(n, c);
+	}
+}
+
 static void forget(struct node_link *n, struct conn *c, const char *why)
 {
 	bool was = c == n->control;
@@ -200,7 +234,7 @@ void node_link_ready(struct node_link *n, struct conn *c)
 		n->channel[c->ch] = c;
 		return;
 	}
-	if (c->said_up)
+	if (c->said_up || yields(n, c))
 		return;
 	c->said_up = true;
 	trust_send_heartbeat(n, c);
@@ -237,6 +271,7 @@ void node_link_dial_failed(struct node_link *n, enum link_channel ch)
 	n->dialing[ch] = false;
 	if (ch != CHANNEL_CONTROL)
 		return;
+	go_on(n);
 	if (!n->dial_counted) {
 		n->failed++;
 		if (!n->control)
@@ -540,6 +575,7 @@ void node_link_tick(struct node_link *n)
 		    c != n->channel[c->ch] && !n->writing)
 			node_link_drop(n, c, "no Hello");
 	}
+	go_on(n);
 	repeat(n);
 	if (n->control) {
 		trust_send_heartbeat(n, n->control);

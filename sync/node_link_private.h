@@ -13,6 +13,7 @@
 #define NODE_LINK_HELLO_TICKS 20u	/* a connection that says nothing */
 #define NODE_LINK_REPORT_TICKS 20u	/* wait for the stores at the start */
 #define NODE_LINK_YIELD_TICKS 2u
+#define NODE_LINK_HOLD_TICKS 4u		/* for an own dial under way */
 #define NODE_LINK_RETRY_TICKS 10u	/* after a refusal */
 #define NODE_LINK_TELL_TICKS 2u		/* a report takes one */
 #define NODE_LINK_RESIGN_TICKS 10u

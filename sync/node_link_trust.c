@@ -270,8 +270,8 @@ static enum node_state state_of(const struct node_link *n,
 	if (sum->lone ||
 	    (!n->control && n->silent >= NODE_LINK_SUSPECT_TICKS))
 		return NODE_DEGRADED;
-	if (sum->catchup || sum->needs_seed ||
-	    (n->control && !n->partner_trusted))
+	/* The last word on the partner counts while the link flaps, too. */
+	if (sum->catchup || sum->needs_seed || !n->partner_trusted)
 		return NODE_CATCHUP;
 	return NODE_SYNC;
 }

@@ -51,6 +51,8 @@ struct world {
 	struct packet q[512];
 	size_t n_q;
 	bool cut;
+	bool slow;			/* connect() ends when the test says */
+	bool waits[2];			/* such a one, for control */
 	void (*meddle)(struct link_msg *m);	/* in what node 0 sends */
 };
 
@@ -119,6 +121,10 @@ static void out_dial(void *arg, enum link_channel ch)
 	size_t k = 0;
 
 	s->dials++;
+	if (W->slow && ch == CHANNEL_CONTROL) {
+		W->waits[s->i] = true;
+		return;
+	}
 	while (k < ARRAY_LEN(W->wires) && W->wires[k].used)
 		k++;
 	if (W->cut || k == ARRAY_LEN(W->wires) || !o->nl) {
@@ -334,6 +340,20 @@ static enum node_state state(unsigned i)
 	return st.state;
 }
 
+/* Every connection ends; the next tick dials again. */
+static void lose_link(void)
+{
+	for (size_t k = 0; k < ARRAY_LEN(W->wires); k++)
+		for (unsigned i = 0; i < 2; i++)
+			if (W->wires[k].used && W->wires[k].open[i]) {
+				W->wires[k].open[i] = false;
+				node_link_closed(W->s[i].nl,
+						 handle(&W->wires[k], i));
+			}
+	run();
+	CU_CLAIM(!W->s[0].up && !W->s[1].up, "no link");
+}
+
 /* --- identity --- */
 
 static void two_fresh_nodes_find_one_identity(void)
@@ -374,6 +394,11 @@ static void a_fresh_node_joins_the_other_index(void)
 	tick(10);
 	CU_CLAIM(!W->s[0].id.trusted, "not trusted without the accounts");
 	CU_EQ_INT(state(0), NODE_EMPTY);
+	CU_EQ_INT(state(1), NODE_CATCHUP);
+	lose_link();
+	CU_EQ_INT(state(1), NODE_CATCHUP);	/* not SYNC for a moment */
+	tick(8);
+	CU_CLAIM(!W->s[0].id.trusted, "nor with another link");
 	W->s[0].report = W->s[1].report;	/* all are here now */
 	W->s[0].report.n_partner = 0;
 	tick(8);
@@ -515,6 +540,62 @@ static void one_control_connection_stays(void)
 	CU_EQ_INT(control, 1);
 	CU_EQ_INT(state(0), NODE_SYNC);
 	CU_EQ_INT(state(1), NODE_SYNC);
+	teardown();
+}
+
+/* The connect() of a side ends; all that follows from it happens. */
+static void connected(unsigned i)
+{
+	CU_CLAIM(W->waits[i], "node %u dials", i);
+	W->waits[i] = false;
+	W->slow = false;
+	out_dial(&W->s[i], CHANNEL_CONTROL);
+	W->slow = true;
+	run();
+}
+
+static void both_dial_and_the_link_comes_up_once(void)
+{
+	for (unsigned first = 0; first < 2; first++) {
+		married();
+		W->slow = true;
+		tick(1);
+		connected(first);
+		CU_CLAIM(!first || !W->s[0].up, "it waits for the own one");
+		connected(1 - first);
+		tick(8);
+		for (unsigned i = 0; i < 2; i++) {
+			CU_EQ_INT(W->s[i].ups, 1);
+			CU_EQ_INT(W->s[i].downs, 0);
+			CU_EQ_INT(state(i), NODE_SYNC);
+		}
+		teardown();
+	}
+}
+
+static void an_own_dial_that_fails_holds_nothing_up(void)
+{
+	married();
+	W->slow = true;
+	tick(1);
+	connected(1);
+	CU_CLAIM(!W->s[0].up && !W->s[1].up, "it waits");
+	node_link_dial_failed(W->s[0].nl, CHANNEL_CONTROL);
+	run();
+	CU_CLAIM(W->s[0].up && W->s[1].up, "up at once");
+	teardown();
+}
+
+static void an_own_dial_without_end_holds_up_for_two_seconds(void)
+{
+	married();
+	W->slow = true;
+	tick(1);
+	connected(1);
+	tick(3);
+	CU_CLAIM(!W->s[0].up && !W->s[1].up, "it waits");
+	tick(1);
+	CU_CLAIM(W->s[0].up && W->s[1].up, "up");
 	teardown();
 }
 
@@ -786,6 +867,9 @@ CU_TESTS(CU_CASE(who_resigned_is_said_again_on_the_next_link),
 	 CU_CASE(an_unknown_disk_with_accounts_is_refused),
 	 CU_CASE(a_forgotten_partner_is_refused_and_does_not_serve),
 	 CU_CASE(one_control_connection_stays),
+	 CU_CASE(both_dial_and_the_link_comes_up_once),
+	 CU_CASE(an_own_dial_that_fails_holds_nothing_up),
+	 CU_CASE(an_own_dial_without_end_holds_up_for_two_seconds),
 	 CU_CASE(silence_of_four_ticks_closes_the_link),
 	 CU_CASE(bytes_of_a_long_message_are_a_sign_of_life),
 	 CU_CASE(a_stalled_loop_counts_one_tick),
