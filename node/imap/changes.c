@@ -131,12 +131,12 @@ static int by_first(const void *a, const void *b)
 			 &((const struct uid_range *)b)->first);
 }
 
-/* The memory does not reach back far enough: every UID below UIDNEXT that does
- * not exist is reported (M4), the holes between the messages. */
-static void put_holes(struct earlier *v)
+/* The memory does not reach back far enough: every UID below end that does not
+ * exist is reported (M4), the holes between the messages. */
+static void put_holes(struct earlier *v, uint64_t end)
 {
 	struct imap_walk w;
-	uint64_t next = 1, end = mailbox_uidnext(v->im->view.mbox);
+	uint64_t next = 1;
 
 	imap_walk_start(&w, v->im, imap_all_msgs(v->im, v->im->arena));
 	while (imap_walk_next(&w)) {
@@ -144,14 +144,19 @@ static void put_holes(struct earlier *v)
 			put_known(v, (uint32_t)next, w.r->uid - 1);
 		next = (uint64_t)w.r->uid + 1;
 	}
+	if (end > (uint64_t)UINT32_MAX + 1)
+		end = (uint64_t)UINT32_MAX + 1;
 	if (next < end)
 		put_known(v, (uint32_t)next, (uint32_t)(end - 1));
 }
 
-void imap_vanished_earlier(struct imap *im, uint64_t since,
+void imap_vanished_earlier(struct imap *im, uint64_t modseq,
 			   const struct imap_set *known)
 {
 	struct earlier v = {.im = im};
+	struct mailbox *m = im->view.mbox;
+	uint64_t since = account_answer_modseq(im->s->account, modseq);
+	uint64_t end = mailbox_uidnext(m);
 
 	v.known.n = known ? known->n : 1;
 	v.known.ranges = arena_alloc(im->arena, v.known.n *
@@ -162,8 +167,12 @@ void imap_vanished_earlier(struct imap *im, uint64_t since,
 	else
 		v.known.ranges[0] = (struct uid_range){1, UINT32_MAX};
 	imap_set_resolve(&v.known, UINT32_MAX);
-	if (mailbox_vanished_since(im->view.mbox, since, keep_range, &v) < 0) {
-		put_holes(&v);
+	/* What is remembered is this lineage's; one the modseq is not of may
+	 * have shown any number.  An epoch of 0 was never told to anybody. */
+	if (since == 0 && modseq >> 36)
+		end += IMAP_LOST_UIDS;
+	if (since == 0 || mailbox_vanished_since(m, since, keep_range, &v) < 0) {
+		put_holes(&v, end);
 	} else if (v.n) {
 		qsort(v.ranges, v.n, sizeof(*v.ranges), by_first);
 		for (size_t i = 0; i < v.n; i++)

@@ -63,6 +63,7 @@ void cmd_fetch(struct imap *im, const struct imap_command *cmd)
 	struct reading *r = ARENA_NEW(im->arena, struct reading);
 	struct imap_fetch *f = &r->f;
 	struct imap_write *w = NULL;
+	uint64_t told;
 	struct err e;
 
 	if (imap_fetch_parse(cmd, im->arena, f, &e) < 0) {
@@ -75,6 +76,7 @@ void cmd_fetch(struct imap *im, const struct imap_command *cmd)
 	}
 	if (im->uid)
 		f->items |= IMAP_FETCH_UID;
+	told = f->changedsince;
 	if (f->has_changedsince) {
 		f->items |= IMAP_FETCH_MODSEQ;
 		f->changedsince = account_answer_modseq(im->s->account,
@@ -85,7 +87,7 @@ void cmd_fetch(struct imap *im, const struct imap_command *cmd)
 	/* First: here "*" means all the client may know, not the last one that
 	 * is left. */
 	if (f->vanished)
-		imap_vanished_earlier(im, f->changedsince, &f->set);
+		imap_vanished_earlier(im, told, &f->set);
 	if (!imap_set_msgs(im, &f->set, im->uid, im->arena, &r->msgs))
 		return;
 	if (f->has_changedsince)

@@ -56,7 +56,7 @@ static void resync(struct imap *im, const struct imap_select *sel)
 	uint64_t since = account_answer_modseq(im->s->account, sel->modseq);
 	struct imap_msgs msgs;
 
-	imap_vanished_earlier(im, since,
+	imap_vanished_earlier(im, sel->modseq,
 			      sel->has_known_uids ? &sel->known_uids : NULL);
 	f->items = IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_MODSEQ;
 	f->has_changedsince = true;

@@ -301,8 +301,12 @@ void imap_fetch_start(struct imap *im, const struct imap_fetch *f,
 /* Those with a greater modseq. */
 struct imap_msgs imap_changed_since(struct imap *im, uint64_t modseq,
 				    struct imap_msgs among, struct arena *a);
-/* "* VANISHED (EARLIER)"; known: only among these, or NULL. */
-void imap_vanished_earlier(struct imap *im, uint64_t since,
+/* "* VANISHED (EARLIER)" for a modseq as the client gave it; known: only among
+ * these, or NULL.  A modseq of no lineage here (M5) is of a branch that is
+ * lost: every UID that is not here is told, up to IMAP_LOST_UIDS above UIDNEXT
+ * too, for that branch may have numbered beyond it. */
+#define IMAP_LOST_UIDS (4u << 20)	/* four times the longest jump */
+void imap_vanished_earlier(struct imap *im, uint64_t modseq,
 			   const struct imap_set *known);
 
 /* --- status.c ------------------------------------------------------------------- */

@@ -512,6 +512,35 @@ static void qresync(void)
 	    "S: n OK [HIGHESTMODSEQ <n>] Move completed.\n");
 }
 
+/* Its branch is lost for ever (M5): whatever it numbered is not here. */
+static void qresync_from_a_lost_branch(void)
+{
+	run("C: a APPEND INBOX {#a} {#b} {#a} {#b} {#a}\n"
+	    "S: a OK <*>\n"
+	    "C: b ENABLE QRESYNC\n"
+	    "S~ b OK <*>\n"
+	    "C: c SELECT INBOX\n"
+	    "S~ c OK <*>\n"
+	    "C: d STORE 2 +FLAGS.SILENT (\\Deleted)\n"
+	    "S~ d OK <*>\n"
+	    "C: e EXPUNGE\n"
+	    "S~ e OK <*>\n"
+	    "C: f UID FETCH 1:* (FLAGS) (CHANGEDSINCE 343597383681 VANISHED)\n"
+	    "S: * VANISHED (EARLIER) 2,6:4194309\n"
+	    "S: * 1 FETCH (UID 1 <*>\n"
+	    "S: * 2 FETCH (UID 3 <*>\n"
+	    "S: * 3 FETCH (UID 4 <*>\n"
+	    "S: * 4 FETCH (UID 5 <*>\n"
+	    "S: f OK <*>\n"
+	    "C: g SELECT INBOX (QRESYNC (1800000001 343597383681))\n"
+	    "S~ * VANISHED (EARLIER) 2,6:4194309\n"
+	    "S~ g OK <*>\n"
+	    "C: h SELECT INBOX (QRESYNC (1800000001 343597383681 "
+	    "1:4,7,65539))\n"
+	    "S~ * VANISHED (EARLIER) 2,7,65539\n"
+	    "S~ h OK <*>\n");
+}
+
 static void searches(void)
 {
 	run("C: a APPEND INBOX (\\Seen $k) \"17-Jul-1996 02:44:25 -0700\" {#a} "
@@ -684,7 +713,8 @@ CU_TESTS(CU_CASE(select_of_an_empty_inbox), CU_CASE(append_and_fetch),
 	 CU_CASE(expunge_waits_for_the_right_moment), CU_CASE(copy_and_move),
 	 CU_CASE(mailboxes), CU_CASE(subscriptions),
 	 CU_CASE(delete_of_the_selected_mailbox), CU_CASE(idle),
-	 CU_CASE(condstore), CU_CASE(qresync), CU_CASE(searches),
+	 CU_CASE(condstore), CU_CASE(qresync), CU_CASE(qresync_from_a_lost_branch),
+	 CU_CASE(searches),
 	 CU_CASE(small_commands),
 	 CU_CASE(pipelined_commands_are_answered_in_order),
 	 CU_CASE(appends_that_are_refused), CU_CASE(garbage_ends_the_session))
