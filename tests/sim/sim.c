@@ -275,6 +275,7 @@ static void run(struct sim *s, uint64_t seed, const struct options *o)
 
 struct totals {
 	uint64_t failed, ops, ok, counts[32];
+	uint64_t looks[SIM_CLIENTS], told;
 };
 
 /* Every jobs-th seed. */
@@ -305,6 +306,9 @@ static void run_seeds(const struct options *o, unsigned job, struct totals *t)
 		}
 		for (unsigned i = 0; i < 32; i++)
 			t->counts[i] += s->counts[i];
+		for (unsigned i = 0; i < SIM_CLIENTS; i++)
+			t->looks[i] += s->cache_looks[i];
+		t->told += s->idle_told;
 		t->ops += s->ops_done;
 		t->ok += s->ops_ok;
 	}
@@ -318,6 +322,9 @@ static void add(struct totals *sum, const struct totals *t)
 	sum->ok += t->ok;
 	for (unsigned i = 0; i < 32; i++)
 		sum->counts[i] += t->counts[i];
+	for (unsigned i = 0; i < SIM_CLIENTS; i++)
+		sum->looks[i] += t->looks[i];
+	sum->told += t->told;
 }
 
 static void run_jobs(const struct options *o, struct totals *sum)
@@ -363,6 +370,10 @@ static void must_happen(const struct options *o, struct totals *t)
 	printf("%" PRIu64 " ops, %" PRIu64 " ok;", t->ops, t->ok);
 	for (unsigned k = 0; k < ARRAY_LEN(what); k++)
 		printf(" %s %" PRIu64, what[k], t->counts[k]);
+	printf("\nvisits of each client:");
+	for (unsigned k = 0; k < SIM_CLIENTS; k++)
+		printf(" %" PRIu64, t->looks[k]);
+	printf(", told in IDLE %" PRIu64, t->told);
 	printf("\nfaults:");
 	for (unsigned k = 0; k < FAULTS; k++)
 		printf(" %s %" PRIu64, fault_names[k], t->counts[10 + k]);
@@ -374,6 +385,8 @@ static void must_happen(const struct options *o, struct totals *t)
 			       fault_names[k - 10]);
 			t->failed++;
 		}
+	for (unsigned k = 0; o->seeds >= 1000 && k < SIM_CLIENTS; k++)
+		t->failed += !t->looks[k] || !t->told;
 }
 
 int main(int argc, char **argv)

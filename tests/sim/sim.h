@@ -10,6 +10,7 @@
  *   sim_node.c   nodes: disks, store processes, sync, wires between them
  *   sim_work.c   what sessions and MTAs do, and what they were told
  *   sim_check.c  the oracle: what must be true
+ *   sim_cache.c  clients that keep a copy, and what they are told
  *
  * A node has one disk for each store process (their accounts are disjoint),
  * so that a process can lose power alone.  What the supervisor keeps (the
@@ -21,6 +22,7 @@
 #include "node/base/map.h"
 #include "storage/account_private.h"
 #include "storage/frame.h"
+#include "storage/view.h"
 #include "sync/engine.h"
 #include "sync/node_link.h"
 #include "tests/lib/simclock.h"
@@ -93,6 +95,8 @@ enum op_kind_sim { W_DELIVER, W_APPEND, W_FLAGS, W_EXPUNGE, W_COPY, W_MOVE,
 		   W_CREATE, W_DELETE, W_RENAME, W_SUBSCRIBE, W_LOOK, W_IDLE,
 		   W_KINDS };
 
+struct sim_idle;
+
 /* A message body that was ever made; what clients were told about it. */
 struct token {
 	unsigned account;
@@ -127,6 +131,7 @@ struct sop {
 	bool waiting;			/* in the MTA's queue */
 	struct account *a;
 	struct engine_ask *ask;
+	struct sim_idle *idle;
 	struct arena *arena;
 	struct write w;
 	size_t *tokens;			/* touched by it */
@@ -136,22 +141,32 @@ struct sop {
 	uint64_t id;
 };
 
+/* How a client learns what changed in a mailbox it has a copy of. */
+enum client_style {
+	CLIENT_POLLER,			/* UIDNEXT, all flags, all UIDs */
+	CLIENT_CONDSTORE,		/* CHANGEDSINCE, all UIDs */
+	CLIENT_QRESYNC,			/* CHANGEDSINCE and VANISHED of all */
+	CLIENT_QRESYNC_UIDS,		/* of the UIDs it names; UIDNEXT */
+	CLIENT_POP3,			/* UIDL = uidvalidity.uid, of INBOX */
+	CLIENT_IDLE,			/* QRESYNC, then what it is told */
+	SIM_CLIENTS
+};
+
 struct cache_msg {
-	uint32_t uid;
+	uint32_t uidvalidity, uid;
 	struct id128 emailid;
 	uint32_t flags;
 };
 
 /* What one client knows of one mailbox. */
 struct ccache {
-	bool valid;
+	bool valid, open;		/* open: a session of it goes on */
 	struct id128 mbox;
-	char name[64];
 	uint32_t uidvalidity;
 	uint64_t uidnext, modseq;
 	struct cache_msg *msgs;
 	size_t n, cap;
-	unsigned style;			/* 0 poller, 1 CONDSTORE, 2 QRESYNC */
+	enum client_style style;
 };
 
 struct saccount {
@@ -160,7 +175,7 @@ struct saccount {
 	bool tainted;			/* lone data was lost with a disk */
 	bool forked;
 	struct map *uids;		/* uidvalidity, uid, name → emailid */
-	struct ccache clients[3];
+	struct ccache clients[SIM_CLIENTS];
 };
 
 struct sim {
@@ -193,6 +208,7 @@ struct sim {
 	uint64_t drop_mask;
 	unsigned seed_records;
 	uint64_t counts[32];
+	uint64_t cache_looks[SIM_CLIENTS], idle_told;
 	uint64_t next_fault;
 	uint64_t armed_until;		/* a disk that fails at its next sync */
 	uint64_t wire_bytes;		/* between the nodes */
@@ -247,6 +263,8 @@ void sim_redeliver(struct sim *s, size_t token, unsigned at,
 /* Ops whose store process is gone: their connections are closed. */
 void sim_work_lost(struct sim *s, struct sstore *st);
 void sim_work_free(struct sim *s);
+/* Sessions of the account at this process end: it moves, or is replaced. */
+void sim_work_evicted(struct sim *s, struct sstore *st, struct account *a);
 size_t sim_work_queued(struct sim *s);
 void sim_work_print(struct sim *s);
 
@@ -258,5 +276,14 @@ void sim_check_end(struct sim *s);
 void sim_check_free(struct sim *s);
 void sim_check_destroyed(struct sim *s, struct snode *n);
 struct token *sim_token(struct sim *s, const uint8_t hash[32]);
+
+/* sim_cache.c */
+void sim_cache_look(struct sim *s, struct saccount *acc, struct account *a,
+		    unsigned client);
+/* A session of the IDLE client; *out is NULL if it has one, or no mailbox. */
+void sim_idle_open(struct sim *s, struct saccount *acc, struct account *a,
+		   struct sim_idle **out);
+/* Clears it; lost: the connection is cut, nothing more is told. */
+void sim_idle_close(struct sim_idle **idle, bool lost);
 
 #endif

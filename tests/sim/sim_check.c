@@ -4,7 +4,6 @@
 
 #include "storage/state.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,8 +12,8 @@ void sim_check_init(struct sim *s)
 {
 	for (unsigned i = 0; i < SIM_ACCOUNTS; i++) {
 		s->acc[i].uids = map_new();
-		for (unsigned c = 0; c < 3; c++)
-			s->acc[i].clients[c].style = c;
+		for (unsigned c = 0; c < SIM_CLIENTS; c++)
+			s->acc[i].clients[c].style = (enum client_style)c;
 	}
 }
 
@@ -27,7 +26,7 @@ void sim_check_free(struct sim *s)
 		while (map_each(s->acc[i].uids, &k, NULL, &v))
 			free(v);
 		map_free(s->acc[i].uids);
-		for (unsigned c = 0; c < 3; c++)
+		for (unsigned c = 0; c < SIM_CLIENTS; c++)
 			free(s->acc[i].clients[c].msgs);
 	}
 }
@@ -89,188 +88,14 @@ static bool look_box(void *arg, struct mailbox *m)
 	return true;
 }
 
-/* --- P3: an incremental resync equals a fresh download ---------------------------- */
-
-static struct cache_msg *cached(struct ccache *c, uint32_t uid)
-{
-	for (size_t i = 0; i < c->n; i++)
-		if (c->msgs[i].uid == uid)
-			return &c->msgs[i];
-	return NULL;
-}
-
-static void put(struct ccache *c, const struct mrec *r)
-{
-	struct cache_msg *m = cached(c, r->uid);
-
-	if (!m) {
-		GROW(c->msgs, c->n, c->cap);
-		m = &c->msgs[c->n++];
-	}
-	*m = (struct cache_msg){r->uid, r->emailid, r->flags};
-}
-
-static void drop_range(void *arg, struct uid_range r)
-{
-	struct ccache *c = arg;
-	size_t k = 0;
-
-	for (size_t i = 0; i < c->n; i++)
-		if (c->msgs[i].uid < r.first || c->msgs[i].uid > r.last)
-			c->msgs[k++] = c->msgs[i];
-	c->n = k;
-}
-
-static bool live(struct mailbox *m, uint32_t uid)
-{
-	uint32_t i = mailbox_lower(m, uid);
-
-	return i < mailbox_records(m) && mailbox_rec(m, i)->uid == uid &&
-	       !(mailbox_rec(m, i)->flags & MREC_EXPUNGED);
-}
-
-/* All that is missing, as UID SEARCH ALL would tell. */
-static void drop_missing(struct ccache *c, struct mailbox *m)
-{
-	size_t k = 0;
-
-	for (size_t i = 0; i < c->n; i++)
-		if (live(m, c->msgs[i].uid))
-			c->msgs[k++] = c->msgs[i];
-	c->n = k;
-}
-
-struct changed {
-	struct ccache *c;
-	struct mailbox *m;
-};
-
-static void one_changed(void *arg, uint32_t rec)
-{
-	struct changed *x = arg;
-	const struct mrec *r = mailbox_rec(x->m, rec);
-
-	if (!(r->flags & MREC_EXPUNGED))
-		put(x->c, r);
-}
-
-static void resync(struct ccache *c, struct mailbox *m, struct account *a)
-{
-	struct changed x = {c, m};
-	uint64_t since = account_answer_modseq(a, c->modseq);
-
-	if (c->style == 0) {
-		drop_missing(c, m);
-		for (uint32_t i = 0; i < mailbox_records(m); i++) {
-			const struct mrec *r = mailbox_rec(m, i);
-
-			if (r->flags & MREC_EXPUNGED)
-				continue;
-			/* Downloads only what is new, then all flags. */
-			if (r->uid >= c->uidnext || cached(c, r->uid))
-				put(c, r);
-		}
-		return;
-	}
-	mailbox_changed_since(m, since, one_changed, &x);
-	if (c->style == 1) {
-		drop_missing(c, m);
-		return;
-	}
-	/* A modseq that means nothing here counts as below the floor (M4, M5). */
-	if (since == 0 || mailbox_vanished_since(m, since, drop_range, c) ==
-				  -ENOENT)
-		drop_missing(c, m);
-}
-
-static void fresh(struct ccache *c, struct mailbox *m)
-{
-	c->n = 0;
-	for (uint32_t i = 0; i < mailbox_records(m); i++)
-		if (!(mailbox_rec(m, i)->flags & MREC_EXPUNGED))
-			put(c, mailbox_rec(m, i));
-}
-
-static void compare(struct sim *s, struct saccount *acc, struct ccache *c,
-		    struct mailbox *m)
-{
-	static const char *const style[] = {"poller", "CONDSTORE", "QRESYNC"};
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < mailbox_records(m); i++) {
-		const struct mrec *r = mailbox_rec(m, i);
-		struct cache_msg *k;
-
-		if (r->flags & MREC_EXPUNGED)
-			continue;
-		n++;
-		k = cached(c, r->uid);
-		if (!k)
-			SIM_BAD(s, "P3: %s client of %s %s misses UID %u",
-				style[c->style], acc->name, mailbox_name(m),
-				r->uid);
-		else if (!id128_eq(k->emailid, r->emailid))
-			SIM_BAD(s, "P3: %s client of %s %s has another UID %u",
-				style[c->style], acc->name, mailbox_name(m),
-				r->uid);
-		else if (k->flags != r->flags)
-			SIM_BAD(s, "P3: %s client of %s %s has old flags of "
-				"UID %u (%x, is %x)", style[c->style],
-				acc->name, mailbox_name(m), r->uid, k->flags,
-				r->flags);
-	}
-	if (n < c->n)
-		SIM_BAD(s, "P3: %s client of %s %s keeps %zu messages of %u",
-			style[c->style], acc->name, mailbox_name(m), c->n, n);
-}
-
-static bool pick(void *arg, struct mailbox *m)
-{
-	struct mailbox **out = arg;
-
-	*out = m;
-	return strcmp(mailbox_name(m), "INBOX") != 0;
-}
-
 void sim_check_look(struct sim *s, unsigned account, struct account *a,
 		    unsigned client)
 {
 	struct saccount *acc = &s->acc[account];
-	struct ccache *c = &acc->clients[client];
 	void *args[2] = {s, acc};
-	struct mailbox *m = NULL;
-	/* Those marked (l) hold along one line of holders only. */
-	bool whole = !acc->tainted && !acc->forked && s->rule_kept;
 
 	account_mailboxes(a, look_box, args);
-	if (c->valid)
-		m = account_mailbox_id(a, c->mbox);
-	if (!m) {
-		account_mailboxes(a, pick, &m);
-		c->valid = false;
-	}
-	if (!m)
-		return;
-	if (c->valid && c->uidvalidity == mailbox_uidvalidity(m)) {
-		if (whole && c->uidnext > mailbox_uidnext(m))
-			SIM_BAD(s, "I6: UIDNEXT of %s %s fell", acc->name,
-				mailbox_name(m));
-		if (whole && c->modseq > mailbox_highestmodseq(m))
-			SIM_BAD(s, "M1: HIGHESTMODSEQ of %s %s fell from %"
-				PRIx64 " to %" PRIx64, acc->name,
-				mailbox_name(m), c->modseq,
-				mailbox_highestmodseq(m));
-		resync(c, m, a);
-		/* A poller relies on I2, which holds along one line only. */
-		if (whole || c->style)
-			compare(s, acc, c, m);
-	}
-	fresh(c, m);
-	c->valid = true;
-	c->mbox = mailbox_id(m);
-	c->uidvalidity = mailbox_uidvalidity(m);
-	c->uidnext = mailbox_uidnext(m);
-	c->modseq = mailbox_highestmodseq(m);
+	sim_cache_look(s, acc, a, client);
 }
 
 /* --- disks that were destroyed -------------------------------------------------------- */
@@ -415,8 +240,8 @@ static void check_account(struct sim *s, unsigned k)
 	else if (memcmp(digest[0], digest[1], 16))
 		SIM_BAD(s, "P1: digests of %s differ at an equal position",
 			acc->name);
-	for (unsigned c = 0; c < 6; c++)
-		sim_check_look(s, k, a[c % 2], c % 3);
+	for (unsigned c = 0; c < 2 * SIM_CLIENTS; c++)
+		sim_check_look(s, k, a[c % 2], c / 2);
 }
 
 void sim_check_end(struct sim *s)

@@ -190,6 +190,7 @@ static void evicted(void *arg, struct account *a, const char *why)
 
 	sim_trace(st->n->s, "node %u: sessions of %s end: %s", st->n->i,
 		  account_name(a), why);
+	sim_work_evicted(st->n->s, st, a);
 }
 
 static void happened(void *arg, const char *event, struct account *a,

@@ -299,9 +299,18 @@ static void idle_end(void *arg)
 
 	if (o->s->ended)
 		return;
-	/* Lost ones were taken out of the list and marked. */
+	/* Closed already if its process is gone. */
+	sim_idle_close(&o->idle, false);
 	release(o);
 	finish(o, 0, false);
+}
+
+/* A node that has just woken may answer from what it knew: how fresh reads are
+ * is the witness's business. */
+static bool is_fresh(const struct sim *s, const struct snode *n)
+{
+	return !n->was_stopped || simtime_now(s->time) >
+					  n->resume_at + 5 * USEC_PER_SEC;
 }
 
 static void served(struct sop *o)
@@ -310,19 +319,16 @@ static void served(struct sop *o)
 	struct sstore *st = sim_store_of(&s->n[o->host], o->account);
 
 	if (o->kind == W_LOOK) {
-		struct snode *n = &s->n[o->host];
-
-		/* A node that has just woken may answer from what it knew:
-		 * how fresh reads are is the witness's business. */
-		if (!n->was_stopped || simtime_now(s->time) >
-					       n->resume_at + 5 * USEC_PER_SEC)
+		if (is_fresh(s, &s->n[o->host]))
 			sim_check_look(s, o->account, o->a,
-				       (unsigned)sim_below(s, 3));
+				       (unsigned)sim_below(s, SIM_CLIENTS));
 		release(o);
 		finish(o, 0, false);
 		return;
 	}
 	if (o->kind == W_IDLE) {
+		if (is_fresh(s, &s->n[o->host]))
+			sim_idle_open(s, &s->acc[o->account], o->a, &o->idle);
 		simtime_at(s->time, (1 + sim_below(s, 4)) * USEC_PER_SEC,
 			   idle_end, o);
 		return;
@@ -458,6 +464,7 @@ static void again(void *arg)
 
 static void op_free(struct sop *o)
 {
+	sim_idle_close(&o->idle, true);
 	list_remove(&o->node);
 	arena_free(o->arena);
 	free(o);
@@ -601,6 +608,8 @@ void sim_work_lost(struct sim *s, struct sstore *st)
 		struct sstore *at = sim_store_of(&s->n[o->at], o->account);
 
 		next = l->next;
+		if (host == st)
+			sim_idle_close(&o->idle, true);
 		if (o->waiting)
 			continue;
 		if (host == st && o->host_life == st->life &&
@@ -614,6 +623,16 @@ void sim_work_lost(struct sim *s, struct sstore *st)
 			o->ask = NULL;
 			finish(o, E_TEMP, true);
 		}
+	}
+}
+
+void sim_work_evicted(struct sim *s, struct sstore *st, struct account *a)
+{
+	for (struct list *l = s->ops.next; l != &s->ops; l = l->next) {
+		struct sop *o = CONTAINER_OF(l, struct sop, node);
+
+		if (o->a == a && sim_store_of(&s->n[o->host], o->account) == st)
+			sim_idle_close(&o->idle, true);
 	}
 }
 
