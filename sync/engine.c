@@ -128,6 +128,9 @@ int engine_new(const struct engine_opts *o, const struct engine_out *out,
 	list_init(&e->pushing);
 	e->window = ENGINE_WINDOW_FIRST;
 	e->seed_room = ENGINE_SEED_ROOM;
+	e->offers_max = ENGINE_OFFERS_IN_MAX;
+	e->seed_bodies_max = ENGINE_SEED_BODIES_MAX;
+	e->parts_room = ENGINE_PARTS_ROOM;
 	list_init(&e->due_writes);
 	list_init(&e->due_quiets);
 	list_init(&e->due_repairs);
@@ -139,6 +142,7 @@ int engine_new(const struct engine_opts *o, const struct engine_out *out,
 	list_init(&e->token->marks);
 	list_init(&e->token->endings);
 	list_init(&e->transfers);
+	e->transfer_of = map_new();
 	buf_init(&e->report_last, IPC_MESSAGE_MAX);
 	engine_reconfigure(e, o);
 	e->env.stale = stale(e);
@@ -168,6 +172,7 @@ static void free_all(struct engine *e)
 	void *v;
 
 	engine_transfer_free_all(e);
+	map_free(e->transfer_of);
 	free_list(&e->due_writes, offsetof(struct ewrite, node));
 	free_list(&e->due_quiets, offsetof(struct equiet, node));
 	free_list(&e->due_repairs, offsetof(struct erepair, node));

@@ -57,6 +57,7 @@ void engine_account_free(struct eacct *ea)
 {
 	engine_seed_fini(ea);
 	engine_unsend(ea);
+	engine_parts_drop(ea);
 	buf_fini(&ea->part);
 	buf_fini(&ea->seed_in);
 	buf_fini(&ea->seed_out);

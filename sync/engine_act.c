@@ -437,10 +437,9 @@ static void run(struct eacct *ea, const struct peer_action *act)
 	case ACT_STOP_SENDING:
 		engine_unsend(ea);
 		ea->send_next = ea->told_published = 0;
-		ea->part_next = 0;
 		ea->parts_in = 0;
-		ea->nacked = false;
-		buf_reset(&ea->part);
+		ea->nacked = ea->body_out = false;
+		engine_parts_drop(ea);
 		break;
 	case ACT_ACK:
 		ea->ack_due = true;

@@ -5,10 +5,18 @@
  */
 
 #include "node/base/digest.h"
+#include "storage/body_stage.h"
 #include "sync/engine_private.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
+
+/*
+ * Time: the bytes of all transfers go through one connection in the order in
+ * which they were asked for.  So a transfer that hears nothing waits as long
+ * as others hear something; only when all are silent, or it alone for much
+ * longer, was something lost on its way.
+ */
 
 /* One body coming in. */
 struct transfer {
@@ -30,21 +38,50 @@ static struct transfer *transfer_at(struct list *l)
 	return CONTAINER_OF(l, struct transfer, node);
 }
 
+struct transfer_key {
+	uint8_t account[16], hash[32];
+};
+
+static struct transfer_key transfer_key(struct eacct *ea,
+					const uint8_t hash[32])
+{
+	struct transfer_key k;
+
+	memcpy(k.account, ea->id.b, 16);
+	memcpy(k.hash, hash, 32);
+	return k;
+}
+
 static struct transfer *transfer_find(struct eacct *ea, const uint8_t hash[32])
 {
-	struct list *head = &ea->e->transfers;
+	struct transfer_key k = transfer_key(ea, hash);
 
-	for (struct list *l = head->next; l != head; l = l->next) {
-		struct transfer *t = transfer_at(l);
+	return map_get(ea->e->transfer_of, slice_of(&k, sizeof(k)));
+}
 
-		if (t->ea == ea && !t->dead && !memcmp(t->hash, hash, 32))
-			return t;
-	}
-	return NULL;
+/* What it counts for while somebody waits for it. */
+static void uncount(struct transfer *t)
+{
+	struct engine *e = t->ea->e;
+	struct transfer_key k = transfer_key(t->ea, t->hash);
+
+	if (t->dead)
+		return;
+	map_remove(e->transfer_of, slice_of(&k, sizeof(k)));
+	e->transfers_active -= t->active;
+	e->offers_in -= (t->why & 1u << TRANSFER_OFFER) != 0;
+}
+
+/* Freed by the callback of its staging file. */
+static void transfer_die(struct transfer *t)
+{
+	uncount(t);
+	t->dead = true;
 }
 
 static void transfer_free(struct transfer *t)
 {
+	uncount(t);
 	if (t->stage)
 		store_stage_abort(t->stage);
 	list_remove(&t->node);
@@ -62,7 +99,7 @@ void engine_transfer_free_all(struct engine *e)
 			transfer_free(t);
 			continue;
 		}
-		t->dead = true;
+		transfer_die(t);
 		list_remove(&t->node);
 		list_append(&e->token->endings, &t->node);
 	}
@@ -88,23 +125,20 @@ static void ask_for(struct transfer *t, uint64_t offset, uint64_t credit)
 
 static void start_next(struct engine *e)
 {
-	unsigned active = 0;
 	struct list *l;
 
 	if (!e->env.link)
 		return;
-	for (l = e->transfers.next; l != &e->transfers; l = l->next)
-		active += transfer_at(l)->active;
 	for (l = e->transfers.next; l != &e->transfers &&
-	     active < ENGINE_TRANSFERS_MAX; l = l->next) {
+	     e->transfers_active < ENGINE_TRANSFERS_MAX; l = l->next) {
 		struct transfer *t = transfer_at(l);
 
 		if (t->active || t->dead)
 			continue;
 		t->active = true;
+		e->transfers_active++;
 		t->tick = e->env.tick;
 		ask_for(t, t->have, LINK_CREDIT);
-		active++;
 	}
 }
 
@@ -189,6 +223,7 @@ static void staged(void *arg, int result, const uint8_t hash[32], uint64_t size,
 void engine_blob_want(struct eacct *ea, const uint8_t hash[32], uint64_t size,
 		      enum transfer_why why)
 {
+	struct transfer_key k = transfer_key(ea, hash);
 	struct transfer *t = transfer_find(ea, hash);
 
 	if (!t) {
@@ -199,8 +234,34 @@ void engine_blob_want(struct eacct *ea, const uint8_t hash[32], uint64_t size,
 		buf_init(&t->data, ENGINE_REPAIR_SIZE_MAX);
 		list_init(&t->node);
 		list_append(&ea->e->transfers, &t->node);
+		map_put(ea->e->transfer_of, slice_of(&k, sizeof(k)), t);
 	}
+	if (why == TRANSFER_OFFER && !(t->why & 1u << TRANSFER_OFFER))
+		ea->e->offers_in++;
 	t->why |= 1u << why;
+	start_next(ea->e);
+}
+
+/* One reason less; without any it ends, at once or when its file has. */
+static void unwant(struct transfer *t, unsigned why)
+{
+	t->ea->e->offers_in -= (t->why & why & 1u << TRANSFER_OFFER) != 0;
+	t->why &= ~why;
+	if (t->why || t->dead)
+		return;
+	if (t->ending)
+		transfer_die(t);
+	else
+		transfer_free(t);
+}
+
+void engine_blob_unwant(struct eacct *ea, const uint8_t hash[32],
+			enum transfer_why why)
+{
+	struct transfer *t = transfer_find(ea, hash);
+
+	if (t)
+		unwant(t, 1u << why);
 	start_next(ea->e);
 }
 
@@ -256,6 +317,7 @@ static void blob_data(struct eacct *ea, const struct link_msg *m)
 	struct slice data = m->body;
 	int n;
 
+	ea->e->bulk_in_tick = ea->e->env.tick;
 	if (!t || !t->active || t->ending)
 		return;
 	if (m->blob.result < 0) {
@@ -280,8 +342,8 @@ static void blob_data(struct eacct *ea, const struct link_msg *m)
 	if (n == 0 && t->have == t->size)
 		n = whole(t);
 	else if (n == 0 && t->asked < t->size &&
-		 t->asked - t->have <= LINK_CREDIT / 2)
-		ask_for(t, t->asked, LINK_CREDIT / 2);
+		 t->asked - t->have <= LINK_CREDIT - ENGINE_TRANSFER_STEP)
+		ask_for(t, t->asked, ENGINE_TRANSFER_STEP);
 	if (n < 0)
 		finished(t, n);
 }
@@ -292,14 +354,19 @@ static void offered(struct eacct *ea, const struct link_msg *m)
 	struct buf path;
 	int n;
 
+	if (m->blob.size > BODY_SIZE_MAX) {
+		tell_done(ea, m->blob.hash, E_LIMIT);
+		return;
+	}
 	buf_init(&path, 8192);
 	n = store_body_find(ea->e->store, ea->a, m->blob.hash, &path, &offset,
 			    &size);
 	buf_fini(&path);
 	if (n == 0)
 		tell_done(ea, m->blob.hash, 0);
-	else
+	else if (ea->e->offers_in < ea->e->offers_max)
 		engine_blob_want(ea, m->blob.hash, m->blob.size, TRANSFER_OFFER);
+	/* Else it is offered again when some of them are here. */
 }
 
 /* --- what goes ----------------------------------------------------------------------- */
@@ -365,11 +432,12 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 
 	if (want.credit > LINK_CREDIT)
 		want.credit = LINK_CREDIT;
-	if (o) {
+	if (o)
 		o->asked = true;
-		o->tick = ea->e->env.tick;
-	}
-	/* Bytes flow: the account makes progress. */
+	/* Bytes flow: the account makes progress, and with it all whose bytes
+	 * come behind these (at the tick). */
+	ea->body_out = true;
+	ea->e->bulk_out_tick = ea->e->env.tick;
 	engine_step_simple(ea, EV_PROGRESS);
 	if (!engine_channel_free(ea->e))
 		return;			/* it asks again */
@@ -384,10 +452,19 @@ static void wanted(struct eacct *ea, const struct link_msg *m)
 	}
 }
 
+static void say_offer(struct eacct *ea, struct offer *o)
+{
+	struct link_msg m = {.type = LINK_BLOB_OFFER, .account = ea->id};
+
+	memcpy(m.blob.hash, o->hash, 32);
+	m.blob.size = o->size;
+	o->said_tick = ea->e->env.tick;
+	engine_send(ea->e, &m);
+}
+
 void engine_blob_offer(struct eacct *ea, const uint8_t hash[32], uint64_t size,
 		       struct ewrite *ew, struct eforward *ef)
 {
-	struct link_msg m = {.type = LINK_BLOB_OFFER, .account = ea->id};
 	struct offer *o = NEW(struct offer);
 
 	memcpy(o->hash, hash, 32);
@@ -397,9 +474,7 @@ void engine_blob_offer(struct eacct *ea, const uint8_t hash[32], uint64_t size,
 	o->tick = ea->e->env.tick;
 	list_init(&o->node);
 	list_append(&ea->offers, &o->node);
-	memcpy(m.blob.hash, hash, 32);
-	m.blob.size = size;
-	engine_send(ea->e, &m);
+	say_offer(ea, o);
 }
 
 void engine_offers_drop(struct eacct *ea, struct ewrite *ew, struct eforward *ef)
@@ -447,6 +522,7 @@ void engine_blob_message(struct eacct *ea, const struct link_msg *m)
 		blob_data(ea, m);
 		break;
 	case LINK_BLOB_DONE:
+		ea->body_out = false;
 again:
 		for (l = ea->offers.next; l != &ea->offers; l = l->next) {
 			struct offer *o = CONTAINER_OF(l, struct offer, node);
@@ -465,20 +541,39 @@ again:
 
 /* --- time --------------------------------------------------------------------------------- */
 
+/* While the partner takes bodies it comes to this one too; that it heard of it
+ * is not sure before it asks. */
 static void offers_tick(struct eacct *ea)
 {
+	struct engine *e = ea->e;
 	struct list *l;
 
 again:
 	for (l = ea->offers.next; l != &ea->offers; l = l->next) {
 		struct offer *o = CONTAINER_OF(l, struct offer, node);
 
-		if (ea->e->env.link && ea->e->env.tick - o->tick <
-				       ea->e->o.ack_timeout)
-			continue;
-		offer_end(ea, o);
-		goto again;
+		if (o->tick < e->bulk_out_tick)
+			o->tick = e->bulk_out_tick;
+		if (!e->env.link ||
+		    e->env.tick - o->tick >= e->o.ack_timeout) {
+			offer_end(ea, o);
+			goto again;
+		}
+		if (o->forward)
+			o->forward->tick = e->env.tick;
+		if (!o->asked && e->env.tick - o->said_tick >=
+				 ENGINE_TRANSFER_TICKS)
+			say_offer(ea, o);
 	}
+}
+
+bool engine_bulk_silent(const struct engine *e, uint64_t tick)
+{
+	uint64_t quiet = e->env.tick - tick;
+
+	return quiet >= ENGINE_TRANSFER_TICKS &&
+	       (e->env.tick - e->bulk_in_tick >= ENGINE_TRANSFER_TICKS ||
+		quiet >= ENGINE_TRANSFER_TICKS * ENGINE_TRANSFERS_MAX);
 }
 
 void engine_blobs_tick(struct engine *e)
@@ -490,6 +585,8 @@ void engine_blobs_tick(struct engine *e)
 	while (map_each(e->accounts, &i, NULL, &v)) {
 		struct eacct *ea = v;
 
+		if (ea->body_out && e->bulk_out_tick + 1 >= e->env.tick)
+			engine_step_simple(ea, EV_PROGRESS);
 		if (!list_empty(&ea->offers))
 			offers_tick(ea);
 	}
@@ -498,7 +595,7 @@ void engine_blobs_tick(struct engine *e)
 
 		next = l->next;
 		if (!t->active || t->ending || t->dead || !e->env.link ||
-		    e->env.tick - t->tick < ENGINE_TRANSFER_TICKS)
+		    !engine_bulk_silent(e, t->tick))
 			continue;
 		t->tick = e->env.tick;
 		if (++t->tries < ENGINE_TRANSFER_TRIES) {
@@ -522,15 +619,11 @@ void engine_blobs_reset(struct engine *e, struct eacct *ea)
 		next = l->next;
 		if (ea && t->ea != ea)
 			continue;
+		if (!t->dead)
+			e->transfers_active -= t->active;
 		t->active = false;
 		t->tries = 0;
-		t->why &= ~(1u << TRANSFER_RECORD | 1u << TRANSFER_OFFER);
-		if (t->why)
-			continue;
-		if (t->ending)
-			t->dead = true;	/* freed by its callback */
-		else
-			transfer_free(t);
+		unwant(t, 1u << TRANSFER_RECORD | 1u << TRANSFER_OFFER);
 	}
 }
 

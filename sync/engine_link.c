@@ -120,6 +120,8 @@ static bool accept_one(struct eacct *ea, const struct link_record *r,
 		return false;
 	case E_NOTFOUND:
 		/* Bodies come first; the frame is read again then. */
+		if (ea->missing_set && memcmp(ea->missing, missing, 32))
+			engine_blob_unwant(ea, ea->missing, TRANSFER_RECORD);
 		memcpy(ea->missing, missing, 32);
 		ea->missing_set = true;
 		engine_blob_want(ea, missing, 0, TRANSFER_RECORD);
@@ -195,6 +197,47 @@ static void both_hold(struct eacct *ea, const struct link_msg *m)
 		ask_anew(ea);
 }
 
+void engine_parts_drop(struct eacct *ea)
+{
+	ea->e->parts_bytes -= ea->part.n;
+	ea->part_next = 0;
+	buf_shrink(&ea->part, 0);
+}
+
+/* The next part of a large record. */
+static void take_part(struct eacct *ea, const struct link_msg *m)
+{
+	const struct link_records *r = &m->records;
+	struct engine *e = ea->e;
+
+	if (r->part == 1)
+		engine_parts_drop(ea);
+	/* Each part is credited, or no more would come. */
+	ea->parts_in++;
+	ea->ack_due = true;
+	engine_dirty(ea);
+	if (e->parts_bytes > ea->part.n &&
+	    e->parts_bytes + m->body.n > e->parts_room) {
+		/* Beside those of others there is no room: later. */
+		engine_parts_drop(ea);
+		ea->retry_work = true;
+		return;
+	}
+	ea->part_seq = r->first_seq;
+	e->parts_bytes -= ea->part.n;
+	buf_slice(&ea->part, m->body);
+	e->parts_bytes += ea->part.n;
+	ea->part_next = r->part + 1;
+	if (ea->part.failed) {
+		engine_parts_drop(ea);
+		engine_park(ea, "the partner sent a record that is too large");
+	} else if (r->part == r->parts) {
+		ea->part_next = 0;
+		take_records(ea, buf_all(&ea->part), r->published);
+		engine_parts_drop(ea);
+	}
+}
+
 static void records(struct eacct *ea, const struct link_msg *m)
 {
 	const struct link_records *r = &m->records;
@@ -206,31 +249,13 @@ static void records(struct eacct *ea, const struct link_msg *m)
 		return;
 	}
 	if (!r->parts) {
-		ea->part_next = 0;
+		engine_parts_drop(ea);
 		take_records(ea, m->body, r->published);
 	} else if (r->part == 1 || (r->part == ea->part_next &&
 				    r->first_seq == ea->part_seq)) {
-		if (r->part == 1)
-			buf_reset(&ea->part);
-		ea->part_seq = r->first_seq;
-		buf_slice(&ea->part, m->body);
-		ea->part_next = r->part + 1;
-		/* Each part is credited, or no more would come. */
-		ea->parts_in++;
-		ea->ack_due = true;
-		engine_dirty(ea);
-		if (ea->part.failed) {
-			ea->part_next = 0;
-			engine_park(ea, "the partner sent a record that is "
-				    "too large");
-		} else if (r->part == r->parts) {
-			ea->part_next = 0;
-			take_records(ea, buf_all(&ea->part), r->published);
-			buf_shrink(&ea->part, 0);
-			buf_reset(&ea->part);
-		}
+		take_part(ea, m);
 	} else {
-		ea->part_next = 0;
+		engine_parts_drop(ea);
 		nack(ea, false);
 	}
 	engine_step(ea, &(struct peer_event){.kind = EV_PUBLISHED,
@@ -337,6 +362,8 @@ static void other(struct eacct *ea, const struct link_msg *m)
 		}
 		ev.kind = EV_ACK;
 		ev.seq = m->ack.seq;
+		if (m->ack.seq >= account_end(ea->a).seq)
+			ea->body_out = false;
 		engine_sent_acked(ea, m->ack.seq, m->id);
 		engine_dirty(ea);
 		break;
@@ -347,6 +374,7 @@ static void other(struct eacct *ea, const struct link_msg *m)
 		ev.seq = m->nack.expected;
 		engine_unsend(ea);
 		ea->send_next = ea->told_published = 0;
+		ea->body_out = false;
 		break;
 	case LINK_PUBLISHED:
 		if (!open)

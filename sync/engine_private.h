@@ -46,6 +46,15 @@
 #define ENGINE_TRANSFERS_MAX 10u	/* bodies coming in at a time */
 #define ENGINE_TRANSFER_TICKS 10u	/* without progress: asked again */
 #define ENGINE_TRANSFER_TRIES 6u
+#define ENGINE_TRANSFER_STEP (LINK_CREDIT / 4)	/* asked for in advance */
+/* Bodies that the partner offers and that are not here: what it offers beyond
+ * this is not looked at, and it offers it again. */
+#define ENGINE_OFFERS_IN_MAX 256u
+/* Bodies that one seed waits for at a time. */
+#define ENGINE_SEED_BODIES_MAX 65536u
+#define ENGINE_SEED_ROUNDS_MAX 256u
+/* Parts of large records, of all accounts together. */
+#define ENGINE_PARTS_ROOM (256u * 1024 * 1024)
 #define ENGINE_SEEDS_MAX 10u
 #define ENGINE_SEED_SIZE_MAX (512u * 1024 * 1024)
 /* Snapshots in memory, going out and coming in each: no other begins while
@@ -131,7 +140,7 @@ struct offer {
 	uint64_t size;
 	struct ewrite *write;		/* or */
 	struct eforward *forward;
-	uint64_t tick;
+	uint64_t tick, said_tick;	/* heard of it; offered */
 	bool asked;			/* the partner wants it */
 };
 
@@ -173,6 +182,7 @@ struct eacct {
 	uint64_t part_seq;
 	uint64_t parts_in;		/* not yet credited */
 	bool nacked;			/* until the expected one comes */
+	bool body_out;			/* the partner waits for a body */
 	uint8_t missing[32];		/* body that accepting waits for */
 	bool missing_set;
 	/* seeds */
@@ -183,7 +193,8 @@ struct eacct {
 	bool seed_wanted, seed_running, seed_installing, seed_whole;
 	bool seed_refused;		/* said so already */
 	uint64_t seed_tick;
-	unsigned seed_missing;
+	unsigned seed_missing, seed_rounds;
+	bool seed_more;			/* bodies are missing beyond these */
 	struct buf seed_out;
 	bool seed_pinned;
 	struct position seed_out_pos;
@@ -244,7 +255,12 @@ struct engine {
 	struct list due_writes, due_quiets, due_repairs, due_forwards;
 	struct list forwards, delivers;
 	struct engine_token *token;
-	struct list transfers;		/* struct transfer, both directions */
+	struct list transfers;		/* struct transfer, coming in */
+	struct map *transfer_of;	/* account and hash → it, unless dead */
+	unsigned transfers_active;
+	size_t offers_in;		/* … offered by the partner */
+	uint64_t bulk_in_tick;		/* bytes of any of them came */
+	uint64_t bulk_out_tick;		/* the partner took some */
 	struct id128 set_digest;
 	size_t n_accounts, next_background;
 	uint64_t next_id, nonce;
@@ -258,6 +274,10 @@ struct engine {
 	uint64_t hand_over_tick;
 	size_t forwards_n;
 	uint64_t seed_room;		/* ENGINE_SEED_ROOM */
+	size_t offers_max;		/* ENGINE_OFFERS_IN_MAX */
+	size_t seed_bodies_max;		/* ENGINE_SEED_BODIES_MAX */
+	size_t parts_room;		/* ENGINE_PARTS_ROOM */
+	size_t parts_bytes;
 	uint64_t partner_boot, link_id;
 	uint64_t link_serial;		/* of the last UP or DOWN */
 };
@@ -299,6 +319,7 @@ int engine_append_op(struct eacct *ea, const struct op *op, uint64_t modseq,
 /* --- engine_link.c --- */
 void engine_account_message(struct engine *e, const struct link_msg *m);
 void engine_accept_again(struct eacct *ea);	/* a missing body came */
+void engine_parts_drop(struct eacct *ea);	/* of an unfinished record */
 void engine_send_pressure(struct eacct *ea);
 void engine_send_position(struct eacct *ea, uint16_t type, uint64_t gen);
 
@@ -351,11 +372,17 @@ enum transfer_why { TRANSFER_RECORD, TRANSFER_SEED, TRANSFER_OFFER,
 		    TRANSFER_REPAIR };
 void engine_blob_want(struct eacct *ea, const uint8_t hash[32], uint64_t size,
 		      enum transfer_why why);
+/* Nobody waits for it for this reason any more. */
+void engine_blob_unwant(struct eacct *ea, const uint8_t hash[32],
+			enum transfer_why why);
 void engine_blob_offer(struct eacct *ea, const uint8_t hash[32], uint64_t size,
 		       struct ewrite *ew, struct eforward *ef);
 void engine_offers_drop(struct eacct *ea, struct ewrite *ew,
 			struct eforward *ef);
 void engine_blobs_tick(struct engine *e);
+/* Since tick nothing came of one thing that was asked for, and nothing that
+ * it may have come behind: it was lost. */
+bool engine_bulk_silent(const struct engine *e, uint64_t tick);
 void engine_blobs_reset(struct engine *e, struct eacct *ea);
 void engine_transfer_free_all(struct engine *e);
 void engine_endings_free(struct engine_token *t);

@@ -78,7 +78,8 @@ static void forget(struct eacct *ea)
 	buf_reset(&ea->seed_in);
 	ea->seed_size = 0;
 	ea->seed_pos = (struct position){0};
-	ea->seed_whole = false;
+	ea->seed_whole = ea->seed_more = false;
+	ea->seed_rounds = 0;
 }
 
 /* The peer says that this copy must be replaced. */
@@ -192,6 +193,10 @@ static bool missing_one(void *arg, const uint8_t hash[32], uint64_t size)
 {
 	struct eacct *ea = arg;
 
+	if (ea->seed_missing > ea->e->seed_bodies_max) {
+		ea->seed_more = true;
+		return false;
+	}
 	ea->seed_missing++;
 	engine_blob_want(ea, hash, size, TRANSFER_SEED);
 	return true;
@@ -203,6 +208,7 @@ static void bodies(struct eacct *ea)
 	struct err err = ERR_NONE;
 
 	ea->seed_whole = true;
+	ea->seed_more = false;
 	/* Counted with one more, so that a body that is there at once does
 	 * not install before the list is complete. */
 	ea->seed_missing = 1;
@@ -226,8 +232,14 @@ void engine_seed_body(struct eacct *ea, int result)
 		forget(ea);
 		return;
 	}
-	if (--ea->seed_missing == 0)
+	if (--ea->seed_missing)
+		return;
+	if (!ea->seed_more)
 		install(ea);
+	else if (++ea->seed_rounds < ENGINE_SEED_ROUNDS_MAX)
+		bodies(ea);
+	else
+		seed_end(ea, E_LIMIT);
 }
 
 /* --- sender ---------------------------------------------------------------- */
@@ -307,7 +319,7 @@ static void diff(struct eacct *ea, const struct link_msg *m)
 	    m->body.n > ea->seed_size - ea->seed_in.n)
 		return;
 	buf_slice(&ea->seed_in, m->body);
-	ea->seed_tick = ea->e->env.tick;
+	ea->seed_tick = ea->e->bulk_in_tick = ea->e->env.tick;
 	if (ea->seed_in.failed)
 		seed_end(ea, E_LIMIT);
 	else if (ea->seed_in.n == ea->seed_size)
@@ -383,7 +395,7 @@ void engine_seed_tick(struct eacct *ea)
 		if (!ea->seed_refused ||
 		    e->env.tick - ea->seed_tick >= ENGINE_TRANSFER_TICKS)
 			engine_seed_start(ea);
-	} else if (e->env.tick - ea->seed_tick >= ENGINE_TRANSFER_TICKS) {
+	} else if (engine_bulk_silent(e, ea->seed_tick)) {
 		if (ea->seed_whole) {
 			ea->seed_tick = e->env.tick;
 			bodies(ea);

@@ -2,3 +2,4 @@
 unit_TESTS += tests/unit/sync/test_node_link
 unit_TESTS += tests/unit/sync/test_peer
 unit_TESTS += tests/unit/sync/test_engine
+unit_TESTS += tests/unit/sync/test_engine_bulk
