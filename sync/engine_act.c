@@ -414,7 +414,8 @@ static void happened(struct eacct *ea, const struct peer_action *act)
 	engine_event(e, ea, act->text, text);
 }
 
-static void run(struct eacct *ea, const struct peer_action *act)
+/* What is only said to the partner. */
+static bool said(struct eacct *ea, const struct peer_action *act)
 {
 	struct engine *e = ea->e;
 	struct link_msg m = {.account = ea->id, .gen = ea->peer.gen};
@@ -422,37 +423,72 @@ static void run(struct eacct *ea, const struct peer_action *act)
 	switch (act->kind) {
 	case ACT_SEND_REQ:
 		engine_send_position(ea, LINK_POSITION_REQ, act->gen);
-		break;
+		return true;
 	case ACT_SEND_POSITION:
 		engine_send_position(ea, LINK_POSITION, act->gen);
+		return true;
+	case ACT_NACK:
+		if (ea->missing_set)
+			return true;	/* asked for when its body is here */
+		m.type = LINK_NACK;
+		m.nack.expected = act->seq;
 		break;
+	case ACT_ASK_REPLY:
+		m.type = LINK_ASK_REPLY;
+		m.ask_reply.verdict = act->verdict;
+		m.ask_reply.end = account_end(ea->a);
+		break;
+	case ACT_SEND_FORKINFO:
+		m.type = LINK_FORKINFO;
+		store_position_at(e->store, ea->a, act->seq, &m.forkinfo.fork);
+		m.forkinfo.wrote = act->wrote;
+		m.forkinfo.changes = act->changes;
+		m.forkinfo.known = act->known;
+		m.forkinfo.shown = act->shown;
+		break;
+	case ACT_SEND_PARK:
+		send_text(ea, LINK_PARK, act->text ? act->text : "");
+		return true;
+	default:
+		return false;
+	}
+	engine_send(e, &m);
+	return true;
+}
+
+static void send_from(struct eacct *ea, uint64_t seq)
+{
+	if (seq && seq != ea->send_next && !engine_on_its_way(ea, seq)) {
+		engine_unsend(ea);
+		ea->send_next = seq;
+	}
+	engine_dirty(ea);
+}
+
+static void stop_sending(struct eacct *ea)
+{
+	engine_unsend(ea);
+	ea->send_next = ea->told_published = 0;
+	ea->parts_in = 0;
+	ea->nacked = ea->body_out = false;
+	engine_parts_drop(ea);
+}
+
+static void run(struct eacct *ea, const struct peer_action *act)
+{
+	struct engine *e = ea->e;
+
+	if (said(ea, act))
+		return;
+	switch (act->kind) {
 	case ACT_SEND_FROM:
-		if (act->seq && act->seq != ea->send_next &&
-		    !engine_on_its_way(ea, act->seq)) {
-			engine_unsend(ea);
-			ea->send_next = act->seq;
-		}
-		engine_dirty(ea);
+		send_from(ea, act->seq);
 		break;
 	case ACT_STOP_SENDING:
-		engine_unsend(ea);
-		ea->send_next = ea->told_published = 0;
-		ea->parts_in = 0;
-		ea->nacked = ea->body_out = false;
-		engine_parts_drop(ea);
+		stop_sending(ea);
 		break;
 	case ACT_ACK:
 		ea->ack_due = true;
-		engine_dirty(ea);
-		break;
-	case ACT_NACK:
-		if (ea->missing_set)
-			break;		/* asked for when its body is here */
-		m.type = LINK_NACK;
-		m.nack.expected = act->seq;
-		engine_send(e, &m);
-		break;
-	case ACT_TELL_PUBLISHED:
 		engine_dirty(ea);
 		break;
 	case ACT_BEGIN:
@@ -473,12 +509,6 @@ static void run(struct eacct *ea, const struct peer_action *act)
 	case ACT_ACKED:
 		acked(ea, act->seq);
 		break;
-	case ACT_ASK_REPLY:
-		m.type = LINK_ASK_REPLY;
-		m.ask_reply.verdict = act->verdict;
-		m.ask_reply.end = account_end(ea->a);
-		engine_send(e, &m);
-		break;
 	case ACT_EVICT:
 		if (e->out.evict && ea->sessions)
 			e->out.evict(e->out.arg, ea->a, act->text);
@@ -489,15 +519,6 @@ static void run(struct eacct *ea, const struct peer_action *act)
 	case ACT_SCAN_FORK:
 		scan_fork(ea, act->seq);
 		break;
-	case ACT_SEND_FORKINFO:
-		m.type = LINK_FORKINFO;
-		store_position_at(e->store, ea->a, act->seq, &m.forkinfo.fork);
-		m.forkinfo.wrote = act->wrote;
-		m.forkinfo.changes = act->changes;
-		m.forkinfo.known = act->known;
-		m.forkinfo.shown = act->shown;
-		engine_send(e, &m);
-		break;
 	case ACT_CUT:
 		e->token->refs++;
 		store_cut(e->store, ea->a, act->seq, cut_done, e->token);
@@ -505,13 +526,10 @@ static void run(struct eacct *ea, const struct peer_action *act)
 	case ACT_SEED:
 		engine_seed_start(ea);
 		break;
-	case ACT_SEND_PARK:
-		send_text(ea, LINK_PARK, act->text ? act->text : "");
-		break;
 	case ACT_EVENT:
 		happened(ea, act);
 		break;
-	case ACT_WORK:
+	default:			/* ACT_WORK, ACT_TELL_PUBLISHED */
 		engine_dirty(ea);
 		break;
 	}

@@ -14,6 +14,7 @@
  *   engine_blob.c     bodies by hash, both directions
  *   engine_seed.c     whole copies
  *   engine_status.c   status, reports, checkpoints
+ *   engine_admin.c    takeover, switchover, quarantine, restored
  *
  * Invariants:
  *  1. A callback of the caller is never called from inside engine_write(),
