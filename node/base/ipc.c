@@ -409,6 +409,9 @@ static void read_in(struct ipc *c)
 			break;
 		}
 		got += (size_t)n;
+		/* All that was there; more comes by epoll. */
+		if (n < READ_CHUNK)
+			break;
 	}
 	if (!c->dead && c->in.n == 0)
 		buf_shrink(&c->in, 0);

@@ -48,10 +48,14 @@ struct loop_io {
 	void *arg;
 };
 
+/* A time-out that is put off with every sign of life is armed once: when it
+ * comes early, it is armed for the rest. */
 struct loop_timer {
 	sd_event_source *src;
 	loop_cb *cb;
 	void *arg;
+	uint64_t armed;		/* in sd-event; 0 = not */
+	uint64_t due;		/* >= armed */
 };
 
 /* A signal or child; lives as long as the loop, a child until it ended. */
@@ -245,12 +249,24 @@ static uint64_t deadline(uint64_t usec)
 	return usec > UINT64_MAX - 1 - now ? UINT64_MAX - 1 : now + usec;
 }
 
+static void arm(struct loop_timer *t)
+{
+	t->armed = t->due;
+	need(sd_event_source_set_time(t->src, t->due), "timer");
+	need(sd_event_source_set_enabled(t->src, SD_EVENT_ONESHOT), "timer");
+}
+
 static int on_timer(sd_event_source *src, uint64_t usec, void *arg)
 {
 	struct loop_timer *t = arg;
 
 	(void)src;
 	(void)usec;
+	if (t->due > t->armed) {
+		arm(t);
+		return 0;
+	}
+	t->armed = 0;
 	t->cb(t->arg);
 	return 0;
 }
@@ -260,20 +276,23 @@ struct loop_timer *loop_timer_new(struct loop *l, uint64_t usec, loop_cb *cb,
 {
 	struct loop_timer *t = NEW(struct loop_timer);
 
-	*t = (struct loop_timer){NULL, cb, arg};
-	need(sd_event_add_time(l->ev, &t->src, CLOCK_MONOTONIC, deadline(usec),
+	*t = (struct loop_timer){.cb = cb, .arg = arg};
+	t->armed = t->due = deadline(usec);
+	need(sd_event_add_time(l->ev, &t->src, CLOCK_MONOTONIC, t->due,
 			       TIMER_ACCURACY_USEC, on_timer, t), "timer");
 	return t;
 }
 
 void loop_timer_set(struct loop_timer *t, uint64_t usec)
 {
-	need(sd_event_source_set_time(t->src, deadline(usec)), "timer");
-	need(sd_event_source_set_enabled(t->src, SD_EVENT_ONESHOT), "timer");
+	t->due = deadline(usec);
+	if (!t->armed || t->due < t->armed)
+		arm(t);
 }
 
 void loop_timer_off(struct loop_timer *t)
 {
+	t->armed = 0;
 	need(sd_event_source_set_enabled(t->src, SD_EVENT_OFF), "timer");
 }
 

@@ -20,7 +20,9 @@ void lmtp_say(struct lmtp *l, const char *fmt, ...)
 	va_end(ap);
 	buf_str(out, text);
 	buf_str(out, "\r\n");
-	stream_flush(l->stream);
+	/* The command behind is here already, and its reply comes soon. */
+	if (!l->group || stream_in(l->stream).n == 0)
+		stream_flush(l->stream);
 }
 
 static const char going_down[] = "421 4.3.2 Server is going down, try again";
@@ -97,6 +99,8 @@ static bool command(struct lmtp *l, struct slice line)
 		}
 		return true;
 	}
+	l->group = c.verb == LMTP_MAIL || c.verb == LMTP_RCPT ||
+		   c.verb == LMTP_RSET;
 	switch (c.verb) {
 	case LMTP_LHLO:
 		cmd_lhlo(l, &c);
@@ -159,6 +163,7 @@ static bool take_line(struct lmtp *l)
 	}
 	if (r <= 0) {
 		stream_consume(l->stream, used);
+		stream_flush(l->stream);	/* it was only a part of one */
 		return used > 0;
 	}
 	if (line.n > LMTP_LINE_MAX)

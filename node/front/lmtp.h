@@ -55,6 +55,7 @@ struct lmtp {
 	bool had_mail;		/* MAIL was accepted; while draining: since then */
 	enum lmtp_state state;
 	bool skipping;		/* of lmtp_line() */
+	bool group;		/* replies wait for those behind (RFC 2920 3.2) */
 	unsigned bad;
 	char *name;		/* LHLO; NULL before */
 

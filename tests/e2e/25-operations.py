@@ -167,6 +167,25 @@ def pipelined_lmtp_is_answered_in_order(t):
 
 
 @case
+def a_reply_does_not_wait_for_half_a_command(t):
+    n = t.node().start()
+    s = socket.create_connection((n.host, n.lmtp), 20)
+    f = s.makefile('rb')
+    f.readline()
+    s.sendall(b'LHLO test\r\n')
+    while f.readline()[3:4] != b' ':
+        pass
+    s.sendall(b'MAIL FROM:<s@x>\r\nRCPT TO:<ali')
+    t.true(f.readline().startswith(b'250 2.1.0 '), 'the reply to MAIL')
+    s.sendall(b'ce@x>\r\nRCPT TO:<bob@x>\r\nDA')
+    for _ in range(2):
+        t.true(f.readline().startswith(b'250 2.1.5 '), 'a reply to RCPT')
+    s.sendall(b'TA\r\n')
+    t.true(f.readline().startswith(b'354 '), 'the reply to DATA')
+    s.close()
+
+
+@case
 def a_stop_lets_every_connection_deliver_one_more_mail(t):
     n = started(t.node())
     new, kept = smtplib.LMTP(n.host, n.lmtp, timeout=60), smtplib.LMTP(n.host, n.lmtp, timeout=60)

@@ -227,6 +227,32 @@ static void timers_fire_once_and_not_early(void)
 	teardown(&s);
 }
 
+static void a_timer_that_is_put_off_fires_at_the_last_time(void)
+{
+	struct story s;
+	struct note n = {&s, "n"};
+	struct clock *c = clock_system();
+	struct loop_timer *later, *sooner;
+	uint64_t start = clock_mono(c);
+
+	setup(&s);
+	later = loop_timer_new(s.l, 1000, add, &n);
+	loop_timer_set(later, 2000);
+	loop_timer_set(later, 60u * 1000 * 1000);
+	sooner = loop_timer_new(s.l, 60u * 1000 * 1000, add, &n);
+	loop_timer_set(sooner, 70u * 1000 * 1000);
+	loop_timer_set(sooner, 5000);
+	s.timer = loop_timer_new(s.l, 10000, timer_stops, &s);
+	loop_timer_set(s.timer, 30000);
+	CU_EQ_INT(loop_run(s.l), 7);
+	CU_ASSERT(clock_mono(c) - start >= 30000);
+	CU_EQ_TEXT(buf_all(&s.text), "nt");
+	loop_timer_off(later);
+	loop_timer_free(later);
+	loop_timer_free(sooner);
+	teardown(&s);
+}
+
 static void signals_come_by_the_loop(void)
 {
 	struct story s;
@@ -357,7 +383,9 @@ CU_TESTS(CU_CASE(posts_run_after_input_and_deferred_even_under_load),
 	 CU_CASE(a_deferred_call_can_be_taken_back_by_one_before_it),
 	 CU_CASE(a_handle_may_be_freed_from_its_own_callback),
 	 CU_CASE(events_switched_off_are_silent_even_after_a_hang_up),
-	 CU_CASE(timers_fire_once_and_not_early), CU_CASE(signals_come_by_the_loop),
+	 CU_CASE(timers_fire_once_and_not_early),
+	 CU_CASE(a_timer_that_is_put_off_fires_at_the_last_time),
+	 CU_CASE(signals_come_by_the_loop),
 	 CU_CASE(children_are_reaped_with_their_status),
 	 CU_CASE(jobs_of_one_thread_come_back_in_order),
 	 CU_CASE(freeing_a_queue_waits_for_all_its_jobs),
