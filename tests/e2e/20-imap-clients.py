@@ -177,7 +177,7 @@ def mutt_reads_tags_copies_and_deletes(t):
             'set imap_user=alice imap_pass="%s" ssl_starttls=no ssl_force_tls=no' % PASSWORD,
             'set spoolfile=imap://%s:%d/INBOX folder=imap://%s:%d/' % (n.host, n.imap, n.host, n.imap),
             'set imap_authenticators=plain:login tunnel="" confirmappend=no delete=yes quit=yes move=no',
-            'set header_cache= message_cachedir= record= certificate_file= ssl_verify_host=no mark_old=no',
+            'set header_cache="" message_cachedir="" record="" certificate_file="" ssl_verify_host=no mark_old=no',
             'set sort=mailbox-order wait_key=no',
             "push '<first-entry><flag-message><delete-message><last-entry>"
             "<copy-message>=Kept<enter><sync-mailbox><quit>'"]) + '\n')

@@ -477,7 +477,7 @@ def catching_up_over_a_slow_link_does_not_drop_it(t):
     wait('alice is served at A', 60, lambda: connect(pair.a, 'alice', PASSWORD).logout())
     with smtplib.LMTP(pair.a.host, pair.a.lmtp, timeout=60) as c:
         for i in range(20):                # about 800 KB: seven seconds and more of the line
-            m = ledger.new('large%d' % i, 'alice')
+            m = ledger.new('large%d' % i, 'alice', 40000)
             t.equal(c.sendmail('s@test.example', ['alice@test.example'], message(m.id, 'alice', 40000)), {})
             m.state = 'acked'
     net.shape(delay=0.05, loss=0.01, rate=1000000)

@@ -3,10 +3,10 @@
 Writers note what they were told: acknowledged, or unknown (the connection was
 cut before the answer).  judge() compares a node with the ledger:
 
-  D1  an acknowledged delivery is there, exactly once, unless a client expunged
-      it or may have
+  D1  an acknowledged delivery is there, exactly once and with its octets, unless
+      a client expunged it or may have
   D5  an acknowledged flag is set, unless a later change took it or may have
-  P5  an acknowledged expunge stays
+  P5  an acknowledged expunge stays, an acknowledged move too
 """
 import imaplib
 import random
@@ -16,15 +16,17 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 
 CUT = (OSError, EOFError, imaplib.IMAP4.abort, smtplib.SMTPException, socket.timeout)
 
 
 class Mail:
-    __slots__ = ('id', 'user', 'state', 'flags', 'expunge')
+    __slots__ = ('id', 'user', 'size', 'state', 'flags', 'expunge', 'box')
 
-    def __init__(self, ident, user):
-        self.id, self.user = ident, user
+    def __init__(self, ident, user, size=400):
+        self.id, self.user, self.size = ident, user, size
+        self.box = 'INBOX'              # the other: Kept; None: one of them
         self.state = 'unknown'          # acked, unknown, refused
         self.flags = {}                 # flag -> 'on', 'off', 'maybe'
         self.expunge = 'no'             # no, maybe, acked
@@ -36,16 +38,18 @@ class Ledger:
         self.mails = {}
         self.acked = self.unknown = self.refused = self.changes = 0
 
-    def new(self, ident, user):
-        m = Mail(ident, user)
+    def new(self, ident, user, size=400):
+        m = Mail(ident, user, size)
         with self.lock:
             self.mails[ident] = m
         return m
 
-    def some(self, rng, user):
+    def some(self, rng, user, share=(0, 1)):
+        """One of a user's mails that may be changed, of the caller's share: of
+        two who change one mail at a time nobody knows who was last."""
         with self.lock:
-            have = [m for m in self.mails.values()
-                    if m.user == user and m.state == 'acked' and m.expunge == 'no']
+            have = [m for m in self.mails.values() if m.user == user and m.state == 'acked' and
+                    m.expunge == 'no' and m.box == 'INBOX' and zlib.crc32(m.id.encode()) % share[1] == share[0]]
         return rng.choice(have) if have else None
 
 
@@ -57,11 +61,12 @@ def message(ident, user, size=400):
 
 class Deliverer(threading.Thread):
     """An MTA: tries a mail at one node, and what was not acknowledged again at
-    the next, with the same octets."""
+    the next, with the same octets.  Of `large` mails one is beyond what goes
+    into a record."""
 
-    def __init__(self, ledger, nodes, users, stop, seed, pause=0.01, retry=True):
+    def __init__(self, ledger, nodes, users, stop, seed, pause=0.01, retry=True, large=0):
         super().__init__(daemon=True)
-        self.ledger, self.nodes, self.users = ledger, nodes, users
+        self.ledger, self.nodes, self.users, self.large = ledger, nodes, users, large
         self.stop, self.rng, self.pause, self.retry = stop, random.Random(seed), pause, retry
         self.seed, self.count, self.conn = seed, 0, {}
         self.tempfails = 0
@@ -77,7 +82,7 @@ class Deliverer(threading.Thread):
             return False                # nothing was sent
         try:
             refused = c.sendmail('load@test.example', [m.user + '@test.example'],
-                                 message(m.id, m.user))
+                                 message(m.id, m.user, m.size))
             return not refused
         except smtplib.SMTPResponseException:
             self.tempfails += 1
@@ -94,7 +99,8 @@ class Deliverer(threading.Thread):
     def run(self):
         while not self.stop.is_set():
             self.count += 1
-            m = self.ledger.new('m%d-%d' % (self.seed, self.count), self.rng.choice(self.users))
+            size = 100000 if self.large and self.rng.randrange(self.large) == 0 else 400
+            m = self.ledger.new('m%d-%d' % (self.seed, self.count), self.rng.choice(self.users), size)
             first = self.rng.randrange(len(self.nodes))
             for k in range(40 if self.retry else 1):
                 r = self.once(self.nodes[(first + k) % len(self.nodes)], m)
@@ -112,26 +118,44 @@ class Deliverer(threading.Thread):
 
 
 class Reader(threading.Thread):
-    """A mail client that flags and expunges, at either node."""
+    """A mail client that flags, expunges, and if asked appends and moves, at
+    either node.  `errors`: what it was refused."""
 
-    def __init__(self, ledger, nodes, users, password, stop, seed, pause=0.02):
+    def __init__(self, ledger, nodes, users, password, stop, seed, pause=0.02, share=(0, 1), files=False):
         super().__init__(daemon=True)
         self.ledger, self.nodes, self.users, self.password = ledger, nodes, users, password
         self.stop, self.rng, self.pause = stop, random.Random(seed), pause
+        self.share, self.files, self.seed, self.count = share, files, seed, 0
         self.errors = []
 
     def session(self):
         node, user = self.rng.choice(self.nodes), self.rng.choice(self.users)
         c = connect(node, user, self.password, timeout=60)
+        if self.files:
+            c.create('Kept')
         c.select('INBOX')
         for _ in range(self.rng.randint(1, 12)):
             if self.stop.is_set():
                 break
-            m = self.ledger.some(self.rng, user)
-            if m:
+            m = self.ledger.some(self.rng, user, self.share)
+            if self.files and self.rng.random() < .2:
+                self.append(c, user)
+            elif m:
                 self.change(c, m)
             self.stop.wait(self.pause)
         c.logout()
+
+    def append(self, c, user):
+        self.count += 1
+        m = self.ledger.new('a%d-%d' % (self.seed, self.count), user)
+        ok, data = c.append('INBOX', None, None, message(m.id, user))
+        if ok == 'OK':
+            m.state = 'acked'
+            with self.ledger.lock:
+                self.ledger.changes += 1
+        else:
+            m.state = 'refused'
+            self.errors.append(repr(data))
 
     def change(self, c, m):
         ok, data = c.uid('SEARCH', 'HEADER', 'Message-ID', '<%s@test.example>' % m.id)
@@ -144,6 +168,10 @@ class Reader(threading.Thread):
             if c.uid('STORE', uid, '+FLAGS', '(\\Deleted)')[0] == 'OK' and \
                c.uid('EXPUNGE', uid)[0] == 'OK':
                 m.expunge = 'acked'
+        elif self.files and p < .35:
+            m.box = None
+            if c.uid('MOVE', uid, 'Kept')[0] == 'OK':
+                m.box = 'Kept'
         else:
             flag = self.rng.choice(('\\Seen', '\\Flagged', '\\Answered', '$Load'))
             on = self.rng.random() < .7
@@ -163,6 +191,145 @@ class Reader(threading.Thread):
                 self.stop.wait(0.2)
             except CUT:
                 self.stop.wait(0.2)
+
+
+def leave(c):
+    """Ends a connection that may have ended."""
+    try:
+        c.shutdown()
+    except OSError:
+        pass
+
+
+def uids(text):
+    """The numbers of a set as servers write it."""
+    out = set()
+    for part in text.split(','):
+        a, _, b = part.partition(':')
+        a, b = int(a), int(b or a)
+        out.update(range(min(a, b), max(a, b) + 1))
+    return out
+
+
+class Cache(threading.Thread):
+    """A QRESYNC client that goes from node to node with one cache of INBOX, and
+    complains in `wrong` when what it was told does not add up to what is there.
+
+    A UID keeps its Message-ID and never comes back; what differs from the
+    cache has a modseq above HIGHESTMODSEQ, or was announced.
+    """
+
+    def __init__(self, nodes, user, password, stop, seed, pause=0.05):
+        super().__init__(daemon=True)
+        self.nodes, self.user, self.password = nodes, user, password
+        self.stop, self.rng, self.pause = stop, random.Random(seed), pause
+        self.validity, self.modseq, self.flags = None, 0, {}       # flags: {uid: frozenset}
+        self.ids, self.gone = {}, set()                          # of all UIDs ever seen
+        self.syncs, self.wrong, self.errors = 0, [], []
+
+    def take(self, c):
+        """Applies FETCH and VANISHED that came; returns the UIDs that vanished and
+        {uid: modseq} of those fetched."""
+        seen, vanished = {}, set()
+        for part in c.untagged_responses.pop('FETCH', []):
+            head = part[0] if isinstance(part, tuple) else part
+            uid = re.search(rb'UID (\d+)', head)
+            flags = re.search(rb'FLAGS \(([^)]*)\)', head)
+            if not uid or not flags:
+                continue                # the end of a literal
+            uid = int(uid.group(1))
+            if uid in self.gone:
+                self.wrong.append('UID %d is back' % uid)
+            seen[uid] = int(re.search(rb'MODSEQ \((\d+)\)', head).group(1))
+            self.flags[uid] = frozenset(flags.group(1).decode().split()) - {'\\Recent'}
+            if isinstance(part, tuple):
+                self.same_mail(uid, part[1])
+        for part in c.untagged_responses.pop('VANISHED', []):
+            vanished |= uids(part.decode().split()[-1])
+        for uid in vanished:
+            self.flags.pop(uid, None)
+        self.gone |= vanished & set(self.ids)
+        return vanished, seen
+
+    def same_mail(self, uid, header):
+        ident = header.decode().partition(':')[2].strip()
+        if self.ids.setdefault(uid, ident) != ident:
+            self.wrong.append('UID %d was %s and is %s' % (uid, self.ids[uid], ident))
+
+    def select(self, c):
+        known, last = '', max(self.flags, default=0)
+        if self.flags and self.rng.random() < .5:
+            known = ' 1:%d' % last
+        how = '(QRESYNC (%s %d%s))' % (self.validity, self.modseq, known) if self.validity else '(CONDSTORE)'
+        ok, data = c._simple_command('SELECT', 'INBOX', how)
+        if ok != 'OK':
+            raise imaplib.IMAP4.error(repr(data))
+        c.state = 'SELECTED'
+        validity = c.response('UIDVALIDITY')[1][0].decode()
+        modseq = int(c.response('HIGHESTMODSEQ')[1][0])
+        if self.validity not in (None, validity):
+            self.wrong.append('UIDVALIDITY %s became %s' % (self.validity, validity))
+            self.flags, self.ids, self.gone = {}, {}, set()
+        elif modseq < self.modseq:
+            self.wrong.append('HIGHESTMODSEQ %d became %d' % (self.modseq, modseq))
+        fresh = self.validity != validity
+        self.take(c)
+        if known and not fresh:         # of those it does not know a server need not tell
+            self.fetch(c, '%d:*' % (last + 1))
+            self.take(c)
+        return fresh, validity, modseq
+
+    @staticmethod
+    def fetch(c, which):
+        ok, data = c.uid('FETCH', which, '(FLAGS MODSEQ BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])')
+        if ok != 'OK':
+            raise imaplib.IMAP4.error(repr(data))
+        c.untagged_responses['FETCH'] = [d for d in data if d]
+
+    def compare(self, c, fresh, modseq):
+        before = dict(self.flags)
+        self.fetch(c, '1:*')
+        vanished, seen = self.take(c)
+        if fresh:
+            return
+        for uid, m in seen.items():
+            if m <= modseq and before.get(uid) != self.flags.get(uid) and uid not in vanished:
+                self.wrong.append('UID %d (%s) modseq %d of %d: cached %r, is %r' % (
+                    uid, self.ids.get(uid), m, modseq, before.get(uid), self.flags.get(uid)))
+        lost = set(before) - set(seen) - vanished
+        if lost:
+            self.wrong.append('gone without a word: %r' % sorted(lost)[:20])
+
+    def follow(self, node, whole=False):
+        """One session: resynchronise, and compare with all there is, now and then."""
+        c = connect(node, self.user, self.password, timeout=90)
+        try:
+            c.enable('QRESYNC')
+            fresh, validity, modseq = self.select(c)
+            if fresh or whole or self.rng.random() < .3:
+                self.compare(c, fresh, modseq)
+            self.validity, self.modseq = validity, modseq
+            for _ in range(self.rng.randrange(4)):
+                self.stop.wait(self.pause)
+                c.noop()
+                self.take(c)
+            self.syncs += 1
+            if self.rng.random() < .5:
+                c.logout()
+        finally:
+            leave(c)
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                self.follow(self.rng.choice(self.nodes))
+            except imaplib.IMAP4.abort:
+                pass
+            except imaplib.IMAP4.error as e:
+                self.errors.append(str(e))
+            except CUT:
+                pass
+            self.stop.wait(self.pause)
 
 
 def connect(node, user, password, timeout=30):
@@ -260,30 +427,63 @@ def contents(node, user, password, mailbox='INBOX'):
     return out, (uidvalidity, uidnext)
 
 
+def mails(node, user, password, mailbox):
+    """[(message-id, flags, octets from From: on)] of a mailbox."""
+    c = connect(node, user, password, timeout=90)
+    out = []
+    try:
+        if c.select(mailbox, readonly=True)[0] != 'OK':
+            return out
+        ok, data = c.uid('FETCH', '1:*', '(FLAGS BODY.PEEK[])')
+        if ok != 'OK':
+            raise AssertionError('FETCH at %s: %r' % (node.name, data))
+        for part in data:
+            if isinstance(part, tuple):
+                flags = re.search(rb'FLAGS \(([^)]*)\)', part[0]).group(1).decode().split()
+                text = part[1][part[1].find(b'From: <load@'):]
+                ident = re.search(rb'(?im)^message-id:\s*<([^@>]*)', text)
+                out.append((ident.group(1).decode() if ident else '', frozenset(flags), text))
+    finally:
+        leave(c)
+    return out
+
+
 def judge(ledger, node, user, password):
     """List of complaints; empty is good."""
-    have, _ = contents(node, user, password)
-    count, where = {}, {}
-    for uid, (ident, flags, _) in have.items():
-        count[ident] = count.get(ident, 0) + 1
-        where[ident] = flags
-    bad = []
     with ledger.lock:
-        mails = [m for m in ledger.mails.values() if m.user == user]
-    for m in mails:
-        n = count.get(m.id, 0)
-        if n > 1:
-            bad.append('%s is there %d times' % (m.id, n))
-        if m.expunge == 'acked' and n:
-            bad.append('%s was expunged and is back' % m.id)
-        if m.state == 'acked' and m.expunge == 'no' and n == 0:
-            bad.append('%s was acknowledged and is missing' % m.id)
-        if n == 1:
-            for flag, state in m.flags.items():
-                if state == 'on' and flag not in where[m.id]:
-                    bad.append('%s lost %s' % (m.id, flag))
-                if state == 'off' and flag in where[m.id]:
-                    bad.append('%s got %s back' % (m.id, flag))
+        all_mails = [m for m in ledger.mails.values() if m.user == user]
+    moved = any(m.box != 'INBOX' for m in all_mails)
+    have = {}                           # ident -> [(mailbox, flags, octets)]
+    for box in ('INBOX', 'Kept') if moved else ('INBOX',):
+        for ident, flags, text in mails(node, user, password, box):
+            have.setdefault(ident, []).append((box, flags, text))
+    bad = []
+    for m in all_mails:
+        bad += judged(m, have.get(m.id, []))
+    return bad
+
+
+def judged(m, copies):
+    """Complaints about one mail."""
+    if len(copies) > 1:
+        return ['%s is there %d times: %r' % (m.id, len(copies), [c[0] for c in copies])]
+    if m.state == 'refused' and copies:
+        return ['%s was refused and is there' % m.id]
+    if m.expunge == 'acked' and copies:
+        return ['%s was expunged and is back' % m.id]
+    if not copies:
+        return ['%s was acknowledged and is missing' % m.id] if m.state == 'acked' and m.expunge == 'no' else []
+    box, flags, text = copies[0]
+    bad = []
+    if m.box and box != m.box:
+        bad.append('%s is in %s and was moved to %s' % (m.id, box, m.box))
+    if text != message(m.id, m.user, m.size):
+        bad.append('%s has other octets: %r' % (m.id, text[:300]))
+    for flag, state in m.flags.items():
+        if state == 'on' and flag not in flags:
+            bad.append('%s lost %s' % (m.id, flag))
+        if state == 'off' and flag in flags:
+            bad.append('%s got %s back' % (m.id, flag))
     return bad
 
 
