@@ -165,7 +165,7 @@ void store_turn(struct store *s);
 enum mark_kind { MARK_SYNC = 1, MARK_LONE = 2 };
 enum lone_reason { LONE_NONE, LONE_TIMEOUT, LONE_DISCONNECT, LONE_SPACE,
 		   LONE_SLOW, LONE_REGRESSED, LONE_VERSION, LONE_OPERATOR,
-		   LONE_SEEDING, LONE_START };
+		   LONE_SEEDING, LONE_START, LONE_RESIGNED };
 typedef void store_marked(void *arg, struct account *a);
 /* done may be NULL (SYNC marks are lazy: no flush of their own). */
 void store_mark(struct store *s, struct account *a, enum mark_kind kind,

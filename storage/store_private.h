@@ -131,6 +131,7 @@ struct store {
 	bool landing, checkpoint_wanted;
 	uint64_t last_hlc, last_batch_time;
 	struct store_policy policy;
+	struct err read_only;		/* .code: the process fails for it */
 	uint64_t batch_usec;		/* mono: of the last batch */
 	struct store_status stat;
 	uint64_t ck_retry_usec;		/* mono: not before, after a failure */

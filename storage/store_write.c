@@ -514,6 +514,8 @@ void store_batch_durable(void *arg, uint64_t batch)
 
 void store_turn(struct store *s)
 {
+	if (!s->failed && s->read_only.code)
+		store_fail(s, &s->read_only);
 	if (s->failed)
 		return;
 	store_heal_turn(s);
@@ -553,6 +555,14 @@ static int publish_one(struct account *a, struct pending_frame *p,
  */
 static int as_temporary(struct account *a, int r, struct err *e)
 {
+	struct store *s = a->store;
+
+	/* A partner can serve what this disk takes no more.  Said at the next
+	 * turn: whoever publishes now is in the middle of something. */
+	if (r == -EROFS && s->policy.partner && !s->read_only.code)
+		err_set(&s->read_only, r, "%.300s; nothing more is written by "
+			"this process.  Make the file system writable and "
+			"start duetd again", e ? e->op : "mail");
 	if (r == E_CORRUPT && account_is_hurt(a))
 		r = E_TEMP;	/* not the record: see store_heal_turn() */
 	switch (r) {

@@ -448,6 +448,8 @@ void engine_message(struct engine *e, const struct link_msg *m)
 	if (e->failed) {
 		if (m->type == LINK_POSITION_REQ)
 			resign_one(e, m->account);
+		else if (m->type == LINK_DELIVERED)
+			engine_delivered(e, m);
 		return;
 	}
 	e->heard = true;
@@ -636,10 +638,10 @@ void engine_tick(struct engine *e, bool heard)
 		if (ea->a && !e->failed && !idle(e, ea))
 			tick_account(ea);
 	}
+	engine_forwards_tick(e);
 	if (!e->failed) {
 		engine_send_tick(e);
 		engine_blobs_tick(e);
-		engine_forwards_tick(e);
 		engine_background(e);
 		space_tick(e);
 	}

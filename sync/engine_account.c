@@ -140,7 +140,8 @@ int engine_open(struct eacct *ea, const char *root, bool create, struct err *err
 	if (ea->a)
 		return 0;
 	if (e->failed)
-		return err_set(err, E_TEMP, "the journal of this process failed");
+		return err_set(err, E_TEMP, "the disk of this node "
+			       "failed, and the partner is not there");
 	r = store_account_open(e->store, ea->id, ea->name, root, create, &a, err);
 	r = open_damaged(e, ea->id, r, &a, err);
 	if (r < 0)
@@ -161,7 +162,8 @@ int engine_open_new(struct engine *e, struct id128 id, const char *name,
 	if (*out)
 		return engine_open(*out, root, create, err);
 	if (e->failed)
-		return err_set(err, E_TEMP, "the journal of this process failed");
+		return err_set(err, E_TEMP, "the disk of this node "
+			       "failed, and the partner is not there");
 	r = store_account_open(e->store, id, name, root, create, &a, err);
 	r = open_damaged(e, id, r, &a, err);
 	if (r < 0)

@@ -15,6 +15,12 @@ static struct engine_ask *ask(struct engine *e, struct id128 id,
 	struct err err = ERR_NONE;
 	struct eacct *ea;
 
+	/* RESIGN was said: whatever the partner holds by now, it is the only
+	 * one that can. */
+	if (e->failed && e->env.link && !from_partner) {
+		cb(arg, ENGINE_PROXY, NULL, NULL);
+		return NULL;
+	}
 	if (engine_open_new(e, id, name, root, create, &ea, &err) < 0) {
 		cb(arg, ENGINE_REFUSE, NULL, &err);
 		return NULL;
@@ -90,7 +96,8 @@ bool engine_asks_wanted(const struct eacct *ea, bool *retried_out)
 	for (struct list *l = ea->asks.next; l != &ea->asks; l = l->next) {
 		struct engine_ask *q = CONTAINER_OF(l, struct engine_ask, node);
 
-		if (q->from_partner)
+		/* It asks what it resigned: that is wanted here. */
+		if (q->from_partner && !ea->peer.resigned_there)
 			continue;
 		any = true;
 		if (ea->e->dialed_tick >= q->tick)
@@ -134,6 +141,11 @@ static bool settle(struct engine_ask *q)
 	struct err err = ERR_NONE;
 	const char *why = "";
 
+	if (ea->peer.state == PEER_RESIGNED && e->env.link &&
+	    !q->from_partner) {
+		answer(q, ENGINE_PROXY, NULL);
+		return true;
+	}
 	engine_facts(ea, &f);
 	switch (peer_verdict(&ea->peer, &e->env, &f, &why)) {
 	case VERDICT_SERVE:

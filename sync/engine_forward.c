@@ -94,6 +94,9 @@ static void forward_start(struct eforward *f)
 	f->sent = false;
 	if (!e->env.link)
 		forward_due(f, E_TEMP, false, "the partner is away");
+	else if (wm->body.tmp_path && e->failed)
+		forward_due(f, E_TEMP, false, "this node's disk failed, and "
+			    "the message is too large to go without it");
 	else if (wm->body.tmp_path && ea && ea->a)
 		engine_blob_offer(ea, wm->body.hash, wm->body.size, NULL, f);
 	else

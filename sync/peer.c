@@ -222,7 +222,7 @@ enum peer_verdict peer_verdict(const struct peer *p, const struct peer_env *env,
 		*why = p->parked_why ? p->parked_why : "in quarantine";
 		return VERDICT_REFUSE;
 	case PEER_RESIGNED:
-		*why = "this process cannot write its journal";
+		*why = "the disk of this node failed, and the partner is not there";
 		return VERDICT_REFUSE;
 	case PEER_FORKED:
 		if (holder == (int)env->node && env->trusted)
@@ -361,6 +361,8 @@ static void park(struct step *s, enum peer_state to, const char *why)
 	if (to == PEER_PARKED) {
 		step_act(s, ACT_SEND_PARK)->text = why;
 		step_event(s, "account_parked", 0);
+	} else if (s->env->link) {
+		step_act(s, ACT_EVICT)->text = "its disk failed";
 	}
 	step_act(s, ACT_UNKNOWN)->all = true;
 }
@@ -419,7 +421,7 @@ static void resigned(struct step *s)
 	p->resigned_there = true;
 	if (p->gate == GATE_ASKING)
 		gate_give_up(s);
-	hold_leave_sync(s, LONE_SLOW, false);
+	hold_leave_sync(s, LONE_RESIGNED, false);
 }
 
 static void parked_there(struct step *s)

@@ -37,7 +37,8 @@ void hold_enter(struct step *s)
 	p->lone_end = p->mark_asked == MARK_LONE ? end : 0;
 	p->enter_lone = false;
 	if (p->reason == LONE_NONE)
-		p->reason = s->env->link ? LONE_START : LONE_DISCONNECT;
+		p->reason = p->resigned_there ? LONE_RESIGNED :
+			    s->env->link ? LONE_START : LONE_DISCONNECT;
 	step_move(s, PEER_LONE);
 }
 

@@ -179,7 +179,7 @@ void arrive_ask(struct store_peer *from, uint64_t stream,
 	struct id128 id;
 	bool answered = false;
 
-	if (!store_open_now(n) || n->stopping) {
+	if (!n->engine || n->stopping) {
 		err_set(&e, E_TEMP, n->stopping ? "this node is stopping"
 						: "the store is not open");
 		refuse(from, stream, &e);

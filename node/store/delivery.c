@@ -438,7 +438,7 @@ static void complete(struct delivery *d)
 		fail_all(d, "451 4.3.1", "Message cannot be spooled");
 		return;
 	}
-	if (!store_open_now(d->sn)) {
+	if (!d->sn->engine) {
 		fail_all(d, "451 4.3.2", "The store is not open yet");
 		return;
 	}

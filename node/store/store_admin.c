@@ -104,6 +104,7 @@ static const char *reason_name(enum lone_reason r)
 		[LONE_SLOW] = "slow", [LONE_REGRESSED] = "regressed",
 		[LONE_VERSION] = "version", [LONE_OPERATOR] = "operator",
 		[LONE_SEEDING] = "seeding", [LONE_START] = "start",
+		[LONE_RESIGNED] = "partner's disk failed",
 	};
 
 	return (unsigned)r < ARRAY_LEN(names) ? names[r] : "?";
@@ -161,7 +162,7 @@ static void cmd_accounts(struct store_node *n, struct adm *q,
 	struct who w = {q, h, n->store};
 
 	if (!store_open_now(n)) {
-		adm_end(q, ADM_TEMPFAIL, "the store is not open");
+		adm_end(q, ADM_TEMPFAIL, "%s", store_shut_why(n));
 		return;
 	}
 	engine_status(n->engine, account_row, &w);
@@ -182,7 +183,7 @@ static void cmd_takeover(struct store_node *n, struct adm *q,
 	struct err e = ERR_NONE;
 
 	if (!store_open_now(n) || h->n_args < 1) {
-		adm_end(q, ADM_TEMPFAIL, "the store is not open");
+		adm_end(q, ADM_TEMPFAIL, "%s", store_shut_why(n));
 		return;
 	}
 	if (store_account_open(n->store, id_of(n, h->args[0]), h->args[0],
@@ -203,7 +204,7 @@ static void cmd_unpark(struct store_node *n, struct adm *q,
 	struct err e = ERR_NONE;
 
 	if (!store_open_now(n) || h->n_args < 1)
-		adm_end(q, ADM_TEMPFAIL, "the store is not open");
+		adm_end(q, ADM_TEMPFAIL, "%s", store_shut_why(n));
 	else if (engine_unpark(n->engine, id_of(n, h->args[0]), &e) < 0)
 		adm_end(q, ADM_TEMPFAIL, "%s", e.op);
 	else
@@ -216,7 +217,7 @@ static void cmd_journal(struct store_node *n, struct adm *q)
 	struct arena *a = adm_arena(q);
 
 	if (!store_open_now(n)) {
-		adm_end(q, ADM_TEMPFAIL, "the store is not open");
+		adm_end(q, ADM_TEMPFAIL, "%s", store_shut_why(n));
 		return;
 	}
 	store_status(n->store, &st);
@@ -253,7 +254,7 @@ static void cmd_parked(struct store_node *n, struct adm *q,
 	struct who w = {q, h, n->store};
 
 	if (!store_open_now(n)) {
-		adm_end(q, ADM_TEMPFAIL, "the store is not open");
+		adm_end(q, ADM_TEMPFAIL, "%s", store_shut_why(n));
 		return;
 	}
 	store_parked(n->store, parked_row, &w);

@@ -377,7 +377,7 @@ static bool transfer_row(void *arg, const struct engine_transfer *t)
 void store_admin_transfers(struct store_node *n, struct adm *q)
 {
 	if (!store_open_now(n)) {
-		adm_end(q, ADM_TEMPFAIL, "the store is not open");
+		adm_end(q, ADM_TEMPFAIL, "%s", store_shut_why(n));
 		return;
 	}
 	engine_transfers(n->engine, transfer_row, q);
@@ -638,7 +638,7 @@ bool store_admin_pair(struct store_node *n, struct adm *q,
 		if (strcmp(commands[i].name, h->name) != 0)
 			continue;
 		if (!store_open_now(n))
-			adm_end(q, ADM_TEMPFAIL, "the store is not open");
+			adm_end(q, ADM_TEMPFAIL, "%s", store_shut_why(n));
 		else if (h->n_args != commands[i].args)
 			adm_end(q, ADM_USAGE, "%s needs %s", h->name,
 				commands[i].args ? "a name" : "no name");

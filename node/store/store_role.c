@@ -140,7 +140,7 @@ static void store_failed(void *arg, const struct err *e)
 	n->failed = true;
 	log_event(n->role->log, LOG_FATAL, "store_failed", NULL, "%s", e->op);
 	/* Resigned at the partner, so that it takes the accounts over; the
-	 * process goes on answering until it has said so, then ends. */
+	 * process goes on to send clients and mail there. */
 	if (n->engine)
 		engine_failed(n->engine, e);
 }
@@ -273,6 +273,13 @@ static int open_store(struct store_node *n, struct err *e)
 bool store_open_now(struct store_node *n)
 {
 	return n->engine && !n->failed;
+}
+
+const char *store_shut_why(const struct store_node *n)
+{
+	return n->failed ? "the disk of this node failed and nothing more is "
+			   "written to it; the log says what failed.  Mend it "
+			   "and start duetd again" : "the store is not open";
 }
 
 static void close_store(struct store_node *n)

@@ -82,6 +82,8 @@ struct store_node {
 /* Who sits behind a channel; NULL if it is away. */
 struct store_peer *store_sibling(struct store_node *n, unsigned index);
 bool store_open_now(struct store_node *n);	/* serving accounts */
+/* For the administrator, when it is not. */
+const char *store_shut_why(const struct store_node *n);
 /* Stop: the last session or delivery may just have ended. */
 void store_maybe_quiet(struct store_node *n);
 

@@ -394,6 +394,66 @@ static void a_failed_process_resigns_on_every_link(void)
 	rig_fini(&g);
 }
 
+static void on_verdict(void *arg, enum engine_verdict v, struct account *a,
+		       const struct err *err)
+{
+	(void)a;
+	(void)err;
+	*(int *)arg = (int)v;
+}
+
+/* Who asks at a node whose disk failed is sent to the partner while that is
+ * there; its questions for accounts it resigned count as somebody's wish. */
+static void a_failed_process_sends_its_clients_to_the_partner(void)
+{
+	struct err err = ERR_NONE;
+	int before = -1, mine = -1, theirs = -1, alone = -1;
+
+	setup(1, 3);
+	link_up(true);
+	turn();
+	engine_ask(e, ea->id, ea->name, NULL, false, false, on_verdict, &before);
+	CU_EQ_INT(before, -1);			/* the gate is not open */
+	engine_failed(e, &err);
+	engine_dirty(ea);
+	engine_turn(e);
+	CU_EQ_INT(before, ENGINE_PROXY);
+	engine_ask(e, ea->id, ea->name, NULL, false, false, on_verdict, &mine);
+	CU_EQ_INT(mine, ENGINE_PROXY);
+	engine_ask(e, ea->id, ea->name, NULL, false, true, on_verdict, &theirs);
+	engine_turn(e);
+	CU_EQ_INT(theirs, ENGINE_REFUSE);
+	link_down(0);
+	engine_ask(e, ea->id, ea->name, NULL, false, false, on_verdict, &alone);
+	engine_turn(e);
+	CU_EQ_INT(alone, ENGINE_REFUSE);
+	engine_free(e);
+	rig_die(&g);
+	rig_fini(&g);
+}
+
+static void what_the_partner_resigned_it_may_ask_for(void)
+{
+	struct link_resigned item = {.account = {{0}}};
+	struct link_msg m = msg(LINK_RESIGN);
+	int v = -1;
+
+	setup(0, 3);
+	link_up(true);
+	turn();
+	position(4, 4, COPY_WHOLE);
+	item.account = ea->id;
+	item.end = account_durable(ea->a);
+	m.resign.items = &item;
+	m.resign.n_items = 1;
+	engine_message(e, &m);
+	engine_ask(e, ea->id, ea->name, NULL, false, true, on_verdict, &v);
+	for (int i = 0; i < 5 && v < 0; i++)
+		turn();
+	CU_EQ_INT(v, ENGINE_SERVE);
+	teardown();
+}
+
 /* Some of its records are in the log, and the account moves away. */
 static void a_command_that_was_half_written_ends_when_the_account_moves(void)
 {
@@ -511,5 +571,7 @@ CU_TESTS(CU_CASE(a_seed_older_than_this_log_is_refused),
 	 CU_CASE(who_is_asked_for_does_not_wait_in_the_background),
 	 CU_CASE(no_ack_comes_behind_resign),
 	 CU_CASE(a_failed_process_resigns_on_every_link),
+	 CU_CASE(a_failed_process_sends_its_clients_to_the_partner),
+	 CU_CASE(what_the_partner_resigned_it_may_ask_for),
 	 CU_CASE(a_command_that_was_half_written_ends_when_the_account_moves),
 	 CU_CASE(a_change_on_a_branch_of_a_fork_counts_as_one_copy))
