@@ -446,6 +446,13 @@ static void note_dir(struct state *s, const char *path, bool mails)
 	s->found[s->n_found++] = f;
 }
 
+/* HEX.UID */
+static bool is_expunged_file(const char *name)
+{
+	return strlen(name) > 33 && name[32] == '.' && name[33] >= '0' &&
+	       name[33] <= '9';
+}
+
 static int scan(struct state *s, const char *dir, bool tree, unsigned depth)
 {
 	struct names l = {0};
@@ -458,8 +465,10 @@ static int scan(struct state *s, const char *dir, bool tree, unsigned depth)
 		AUTO_FREE char *path = xprintf("%s/%s", dir, l.name[i]);
 		bool mails = strcmp(l.name[i], MAILS) == 0;
 
-		/* Message files are not looked at one by one. */
-		if (strncmp(l.name[i], "u.", 2) != 0 && is_dir(s, path)) {
+		/* Files in .expunged are not looked at one by one.  Any name
+		 * may be a mailbox's. */
+		if ((tree || !is_expunged_file(l.name[i])) &&
+		    is_dir(s, path)) {
 			if (!tree || mails)
 				note_dir(s, path, tree && mails);
 			else if (r == 0 && depth < SCAN_DEPTH_MAX)

@@ -153,7 +153,11 @@ static bool count_file(void *arg, const char *name)
 	char path[512];
 	struct walk below = {.fs = w->fs, .dir = path};
 
-	if (strncmp(name, "u.", 2) == 0) {
+	size_t n = strlen(w->dir);
+
+	/* A mailbox may have such a name too. */
+	if (strncmp(name, "u.", 2) == 0 && n > 11 &&
+	    strcmp(w->dir + n - 11, "/dbox-Mails") == 0) {
 		w->files++;
 		return true;
 	}

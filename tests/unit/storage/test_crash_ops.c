@@ -100,11 +100,28 @@ static void run_large(struct rig *g)
 	rig_turn(g);
 }
 
+/* Mailboxes whose directories are named as message files are. */
+static void run_named_as_a_file(struct rig *g)
+{
+	start(g);
+	rig_create(g, 0, "u.1");
+	rig_create(g, 0, "u.1/u.2");
+	all(g);
+	rig_copy(g, 0, "INBOX", 1, "u.1", false);
+	rig_add(g, 0, "u.1/u.2", TEXT "3\r\n");
+	all(g);
+	rig_checkpoint(g);
+	rig_turn(g);
+	rig_add(g, 0, "u.1", TEXT "4\r\n");
+	all(g);
+}
+
 CRASH(expunge)
 CRASH(move)
 CRASH(rename_chain)
 CRASH(delete)
 CRASH(large)
+CRASH(named_as_a_file)
 
 CU_TESTS(CU_CASE(expunge), CU_CASE(move), CU_CASE(rename_chain),
-	 CU_CASE(delete), CU_CASE(large))
+	 CU_CASE(delete), CU_CASE(large), CU_CASE(named_as_a_file))
