@@ -72,17 +72,29 @@ int dbox_place_from(struct mailbox *m, const struct op_msg_add *o,
 		    const char *from, uint64_t offset, struct err *e);
 /* Moves u.UID to .expunged.  Failing is harmless: only the log counts. */
 void dbox_expunge(struct mailbox *m, uint32_t uid);
-/* Fills a new directory for a new numbering with links: map[i] = {old, new}. */
+/*
+ * Another numbering: a directory beside the old one, with a link for each
+ * message that there is a file of; map[i] = {old, new}.  Nothing else changes
+ * until the second call, which cannot fail and takes dir.
+ */
 struct dbox_renumber {
 	uint32_t from, to;
 };
-int dbox_renumber(struct mailbox *m, uint32_t numbering,
-		  const struct dbox_renumber *map, size_t n, struct err *e);
+int dbox_renumber_begin(struct mailbox *m, uint32_t numbering,
+			const struct dbox_renumber *map, size_t n,
+			char **dir_out, struct err *e);
+void dbox_renumber_end(struct mailbox *m, uint32_t numbering, char *dir);
 /* Finds all directories with an id, before a replay. */
 int dbox_scan(struct state *s, struct err *e);
 /* Puts every directory where the state wants it, by id and through temporary
  * names; those of deleted mailboxes go to .expunged. */
 void state_settle_dirs(struct state *s);
+/* A directory that a renumbering or a deletion left behind goes there after
+ * all, durably.  False: it is none, or could not. */
+bool dbox_to_expunged(struct state *s, const char *path, struct id128 id,
+		      uint32_t numbering);
+/* Is each of them there? */
+bool dbox_dirs_settled(struct state *s);
 void dbox_path(const struct mailbox *m, uint32_t uid, struct buf *to);
 void dbox_expunged_path(const struct mailbox *m, uint32_t uid, struct buf *to);
 /* The same of a deleted mailbox; expunged: before it was deleted. */

@@ -19,6 +19,7 @@
 #define PATH_MAX_OURS 3500u
 #define LEVEL_MAX 255u
 #define SCAN_DEPTH_MAX 64u
+#define COPY_CHUNK (256u * 1024)
 
 static void terminate(struct buf *to)
 {
@@ -117,13 +118,13 @@ static int read_id(struct state *s, const char *dir, struct id128 *id,
 	return r;
 }
 
-static void tmp_path(const struct mailbox *m, struct buf *to)
+static void tmp_path(const struct mailbox *m, uint32_t numbering,
+		     struct buf *to)
 {
 	char hex[33];
 
 	hex_of(m->id.b, 16, hex);
-	buf_printf(to, "%s/.duet/tmp/m.%s.%u", m->state->root, hex,
-		   m->numbering);
+	buf_printf(to, "%s/.duet/tmp/m.%s.%u", m->state->root, hex, numbering);
 	terminate(to);
 }
 
@@ -135,6 +136,54 @@ static struct found_dir *found_get(struct state *s, struct id128 id,
 		    id128_eq(s->found[i].id, id))
 			return &s->found[i];
 	return NULL;
+}
+
+/* The names of all directories from the account root down to `dir`. */
+static int sync_names(struct state *s, const char *dir)
+{
+	size_t root = strlen(s->root);
+	int r = 0;
+
+	for (const char *p = dir + root; p && *p && r == 0;
+	     p = strchr(p + 1, '/')) {
+		AUTO_FREE char *above = xstrndup(dir, (size_t)(p - dir));
+
+		r = s->fs->ops->fsync_dir(s->fs, above);
+	}
+	return r;
+}
+
+/* Where in .expunged a directory belongs that the log has done with: of an
+ * older numbering, or of a deleted mailbox.  NULL: nowhere. */
+static char *expunged_place(const struct state *s, struct id128 id,
+			    uint32_t numbering)
+{
+	const struct mailbox *m = state_mailbox(s, id);
+	char hex[33];
+
+	hex_of(id.b, 16, hex);
+	for (size_t i = 0; i < s->n_expunged; i++) {
+		const struct expunged_file *x = &s->expunged[i];
+
+		if (x->uid || !id128_eq(x->mbox, id) ||
+		    x->numbering != numbering || (m && m->numbering == numbering))
+			continue;
+		return m ? xprintf("%s/.duet/.expunged/%s.n%u", s->root, hex,
+				   numbering) :
+			   xprintf("%s/.duet/.expunged/%s", s->root, hex);
+	}
+	return NULL;
+}
+
+bool dbox_to_expunged(struct state *s, const char *path, struct id128 id,
+		      uint32_t numbering)
+{
+	AUTO_FREE char *to = expunged_place(s, id, numbering);
+
+	/* What it holds may be nowhere else yet after a crash. */
+	return to && !fsio_exists(s->fs, to) &&
+	       s->fs->ops->rename(s->fs, path, to) == 0 &&
+	       sync_names(s, to) == 0;
 }
 
 /* Whatever stands at path and is not ours goes to orphans/. */
@@ -172,10 +221,17 @@ static int make_way(struct state *s, const char *path)
 		if (!m->dir || strcmp(m->dir, path) != 0)
 			m = NULL;
 	}
-	if (!m)
+	if (!m) {
+		struct id128 id;
+		uint32_t numbering;
+
+		if (read_id(s, path, &id, &numbering) == 0 &&
+		    dbox_to_expunged(s, path, id, numbering))
+			return 0;
 		return to_orphans(s, path);
+	}
 	buf_init(&tmp, 8192);
-	tmp_path(m, &tmp);
+	tmp_path(m, m->numbering, &tmp);
 	r = move_dir(s, m, (char *)tmp.p);
 	buf_fini(&tmp);
 	return r;
@@ -196,7 +252,7 @@ int dbox_dir(struct mailbox *m, struct err *e)
 	}
 	buf_init(&path, 8192);
 	if (s->replaying)
-		tmp_path(m, &path);
+		tmp_path(m, m->numbering, &path);
 	else
 		r = wanted_path(s, slice_str(m->name), &path);
 	if (r == 0)
@@ -233,21 +289,6 @@ static void prune(struct state *s, const char *dir)
 		    s->fs->ops->rmdir(s->fs, p) < 0)
 			return;
 	}
-}
-
-/* The names of all directories from the account root down to `dir`. */
-static int sync_names(struct state *s, const char *dir)
-{
-	size_t root = strlen(s->root);
-	int r = 0;
-
-	for (const char *p = dir + root; p && *p && r == 0;
-	     p = strchr(p + 1, '/')) {
-		AUTO_FREE char *above = xstrndup(dir, (size_t)(p - dir));
-
-		r = s->fs->ops->fsync_dir(s->fs, above);
-	}
-	return r;
 }
 
 /*
@@ -294,6 +335,26 @@ static void bury(struct state *s, struct mailbox *m)
 	buf_fini(&to);
 }
 
+/* 1: it is where its name wants it, or has none; 0 with the path. */
+static int in_place(struct state *s, struct mailbox *m, struct buf *want)
+{
+	buf_reset(want);
+	return !m->dir || wanted_path(s, slice_str(m->name), want) < 0 ||
+	       strcmp(m->dir, (char *)want->p) == 0;
+}
+
+bool dbox_dirs_settled(struct state *s)
+{
+	struct buf want;
+	bool all = true;
+
+	buf_init(&want, 8192);
+	for (size_t i = 0; i < s->n_mboxes && all; i++)
+		all = in_place(s, s->mboxes[i], &want);
+	buf_fini(&want);
+	return all;
+}
+
 void state_settle_dirs(struct state *s)
 {
 	struct buf want;
@@ -301,20 +362,18 @@ void state_settle_dirs(struct state *s)
 	for (size_t i = 0; i < s->n_dead; i++)
 		bury(s, s->dead[i]);
 	/* Out of each other's way first, then in place.  A failure leaves a
-	 * directory where it is; m->dir knows, and the next time tries again. */
+	 * directory where it is; m->dir knows, and the next record tries
+	 * again. */
 	buf_init(&want, 8192);
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < s->n_mboxes; i++) {
 			struct mailbox *m = s->mboxes[i];
 
-			buf_reset(&want);
-			if (!m->dir ||
-			    wanted_path(s, slice_str(m->name), &want) < 0 ||
-			    strcmp(m->dir, (char *)want.p) == 0)
+			if (in_place(s, m, &want))
 				continue;
 			if (pass == 0) {
 				buf_reset(&want);
-				tmp_path(m, &want);
+				tmp_path(m, m->numbering, &want);
 				if (strcmp(m->dir, (char *)want.p) == 0)
 					continue;
 			}
@@ -322,88 +381,146 @@ void state_settle_dirs(struct state *s)
 		}
 	}
 	buf_fini(&want);
+	s->unsettled = !dbox_dirs_settled(s);
 }
 
 /* --- another numbering --------------------------------------------------------- */
 
+/* A name of its own for a file that can have no second one. */
+static int copy_whole(struct state *s, const char *from, const char *to)
+{
+	struct fsio *fs = s->fs;
+	AUTO_FREE uint8_t *chunk = xmalloc(COPY_CHUNK);
+	int in = fs->ops->open(fs, from, O_RDONLY, 0);
+	int out = in < 0 ? in : fs->ops->open(fs, to, O_WRONLY | O_CREAT |
+					      O_TRUNC, 0600);
+	int r = out < 0 ? out : 0;
+	uint64_t at = 0;
+	ssize_t n = 1;
+
+	while (r == 0 && n > 0) {
+		n = fs->ops->pread(fs, in, chunk, COPY_CHUNK, at);
+		if (n < 0)
+			r = (int)n;
+		else
+			r = fsio_pwrite_all(fs, out, chunk, (size_t)n, at);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	if (in >= 0)
+		fs->ops->close(fs, in);
+	if (out >= 0) {
+		int c = fs->ops->close(fs, out);
+
+		r = r < 0 ? r : c;
+	}
+	return r;
+}
+
 /* One that is missing is missing under its new number too.  What an earlier
  * replay put there may be a file whose octets a crash took, while the old
  * directory was made whole again. */
-static void link_again(struct state *s, const char *from, const char *to)
+static int link_again(struct state *s, const char *from, const char *to)
 {
 	struct fsio_stat a, b;
+	int r = s->fs->ops->link(s->fs, from, to);
 
-	if (s->fs->ops->link(s->fs, from, to) != -EEXIST ||
-	    s->fs->ops->stat(s->fs, from, &a) < 0 ||
-	    s->fs->ops->stat(s->fs, to, &b) < 0 || a.ino == b.ino)
-		return;
-	s->fs->ops->unlink(s->fs, to);
-	s->fs->ops->link(s->fs, from, to);
+	if (r == -EEXIST) {
+		r = s->fs->ops->stat(s->fs, from, &a);
+		if (r == 0)
+			r = s->fs->ops->stat(s->fs, to, &b);
+		if (r == 0 && a.ino == b.ino && a.dev == b.dev)
+			return 0;
+		if (r == 0)
+			r = s->fs->ops->unlink(s->fs, to);
+		if (r == 0)
+			r = s->fs->ops->link(s->fs, from, to);
+	}
+	if (r == -EMLINK || r == -EPERM || r == -EXDEV)
+		r = copy_whole(s, from, to);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int link_all(struct mailbox *m, const char *dir,
+		    const struct dbox_renumber *map, size_t n)
+{
+	struct buf from, to;
+	int r = 0;
+
+	buf_init(&from, 8192);
+	buf_init(&to, 8192);
+	for (size_t i = 0; m->dir && i < n && r == 0; i++) {
+		buf_reset(&from);
+		dbox_path(m, map[i].from, &from);
+		buf_reset(&to);
+		buf_printf(&to, "%s/u.%u", dir, map[i].to);
+		terminate(&to);
+		r = link_again(m->state, (char *)from.p, (char *)to.p);
+	}
+	buf_fini(&from);
+	buf_fini(&to);
+	return r;
 }
 
 /* A crash here leaves the old directory complete and a new one that the next
  * replay completes; they differ in the numbering of their duet-id. */
-int dbox_renumber(struct mailbox *m, uint32_t numbering,
-		  const struct dbox_renumber *map, size_t n, struct err *e)
+int dbox_renumber_begin(struct mailbox *m, uint32_t numbering,
+			const struct dbox_renumber *map, size_t n,
+			char **dir_out, struct err *e)
 {
 	struct state *s = m->state;
 	struct found_dir *f = found_get(s, m->id, numbering);
-	uint32_t before = m->numbering;
-	char *old = TAKE(m->dir);
-	struct buf from, to;
-	char hex[33];
+	struct buf to;
 	int r = 0;
 
-	m->numbering = numbering;
-	buf_init(&from, 8192);
 	buf_init(&to, 8192);
 	if (f) {
 		buf_str(&to, f->path);
+		terminate(&to);
 	} else {
-		tmp_path(m, &to);
+		tmp_path(m, numbering, &to);
 		r = fsio_remove_tree(s->fs, (char *)to.p);
 		if (r == 0)
 			r = fsio_mkdirs(s->fs, (char *)to.p, 0700);
 		if (r == 0)
 			r = write_id(s, (char *)to.p, m->id, numbering);
 	}
-	if (r < 0) {
-		err_set(e, r, "%s: %s", (char *)to.p, strerror(-r));
-		m->dir = old;
-		m->numbering = before;
-		goto out;
-	}
-	m->dir = xstrndup(to.p, to.n);
-	for (size_t i = 0; old && i < n; i++) {
-		buf_reset(&from);
-		buf_printf(&from, "%s/u.%u", old, map[i].from);
-		terminate(&from);
-		buf_reset(&to);
-		dbox_path(m, map[i].to, &to);
-		link_again(s, (char *)from.p, (char *)to.p);
-	}
-	if (old) {
-		hex_of(m->id.b, 16, hex);
-		buf_reset(&to);
-		buf_printf(&to, "%s/.duet/.expunged/%s.n%u", s->root, hex,
-			   before);
-		terminate(&to);
-		if (strcmp(old, (char *)to.p) != 0) {
+	if (r == 0)
+		r = link_all(m, (char *)to.p, map, n);
+	if (r == 0) {
+		*dir_out = xstrdup((char *)to.p);
+	} else {
+		if (!f)
 			fsio_remove_tree(s->fs, (char *)to.p);
-			s->fs->ops->rename(s->fs, old, (char *)to.p);
-			/* Until the next checkpoint only this directory is
-			 * sure to have the older messages: durably away before
-			 * the new one takes its name. */
-			sync_names(s, (char *)to.p);
-		}
-		free(old);
+		err_set(e, r, "%s: %s", (char *)to.p, err_name(r));
 	}
-	if (!s->replaying)
-		state_settle_dirs(s);
-out:
-	buf_fini(&from);
 	buf_fini(&to);
 	return r;
+}
+
+void dbox_renumber_end(struct mailbox *m, uint32_t numbering, char *dir)
+{
+	struct state *s = m->state;
+	AUTO_FREE char *old = m->dir;
+	AUTO_FREE char *to = NULL;
+	char hex[33];
+	int r = 0;
+
+	hex_of(m->id.b, 16, hex);
+	to = xprintf("%s/.duet/.expunged/%s.n%u", s->root, hex, m->numbering);
+	m->numbering = numbering;
+	m->dir = dir;
+	if (old && strcmp(old, to) != 0) {
+		fsio_remove_tree(s->fs, to);
+		s->fs->ops->rename(s->fs, old, to);
+		/* Until the next checkpoint only this directory is sure to
+		 * have the older messages: durably away before the new one
+		 * takes its name, or not yet. */
+		r = sync_names(s, to);
+	}
+	if (!s->replaying && r == 0)
+		state_settle_dirs(s);
+	else
+		s->unsettled = true;
 }
 
 /* --- finding directories -------------------------------------------------------- */

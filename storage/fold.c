@@ -6,6 +6,25 @@
 
 /* --- step 2: files and room ----------------------------------------------------- */
 
+/* Ops that write to every record of an index that the record does not name. */
+static int map_indexes(struct plan *p)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < p->s->n_mboxes && r == 0; i++)
+		if (p->begin && p->begin->uidvalidity_base)
+			r = mailbox_index(p->s->mboxes[i], p->e);
+	for (size_t i = 0; i < p->r->n_ops && r == 0; i++) {
+		const struct op *o = &p->r->ops[i];
+		struct mailbox *m = o->kind == OP_TRIM ?
+				    state_mailbox(p->s, o->trim.mbox) : NULL;
+
+		if (m && o->trim.what == TRIM_KEYWORD)
+			r = mailbox_index(m, p->e);
+	}
+	return r;
+}
+
 static int make_room(struct plan *p)
 {
 	for (size_t i = 0; i < p->n_boxes; i++) {
@@ -18,10 +37,14 @@ static int make_room(struct plan *p)
 					   b->keywords > b->m->n_keywords)))
 			r = mailbox_index_room(b->m, b->keywords, b->adds,
 					       p->e);
+		if (r == 0 && b->renumbered && !b->deleted)
+			r = mailbox_renumber_begin(b->m, b->uidvalidity,
+						   p->r->modseq, &b->again,
+						   p->e);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return map_indexes(p);
 }
 
 static struct slice body_of(const struct plan *p, const struct op_msg_add *o,
@@ -296,32 +319,30 @@ static void fold_rename(struct state *s, const struct op_mbox_rename *o)
 	}
 }
 
-static int fold_renumber(struct plan *p, const struct op_mbox_renumber *o)
+static void fold_renumber(struct plan *p, const struct op_mbox_renumber *o)
 {
 	struct state *s = p->s;
-	struct mailbox *m = state_mailbox(s, o->id);
+	struct plan_box *b = plan_box_any(p, o->id);
+	struct mailbox *m = b->m;
 	struct expunged_file x = {.mbox = m->id, .numbering = m->numbering,
 				  .seq = p->frame->seq};
-	int r;
 
-	r = mailbox_renumber(m, o->uidvalidity, p->r->modseq, p->e);
-	if (r < 0) {
-		s->broken = true;
-		return r;
+	/* One that is deleted later in this record goes as it is. */
+	if (b->again.begun) {
+		mailbox_renumber_end(m, o->uidvalidity, p->r->modseq,
+				     &b->again);
+		x.time = (int64_t)((p->frame->hlc >> 16) / 1000);
+		GROW(s->expunged, s->n_expunged, s->cap_expunged);
+		s->expunged[s->n_expunged++] = x;
 	}
-	x.time = (int64_t)((p->frame->hlc >> 16) / 1000);
-	GROW(s->expunged, s->n_expunged, s->cap_expunged);
-	s->expunged[s->n_expunged++] = x;
+	m->uidvalidity = o->uidvalidity;
 	if (o->uidvalidity > s->uidvalidity_hwm)
 		s->uidvalidity_hwm = o->uidvalidity;
 	m->highestmodseq = p->r->modseq;
 	m->changed_seq = p->frame->seq;
 	m->touched = m->check = m->notify = true;
-	if (!s->replaying)
-		r = mailbox_recount(m, p->e);
-	if (r < 0)
+	if (!s->replaying && mailbox_recount(m, NULL) < 0)
 		s->broken = true;
-	return r;
 }
 
 /* --- messages ----------------------------------------------------------------------------- */
@@ -547,7 +568,8 @@ static int fold_op(struct plan *p, const struct op *o, size_t *next_body)
 		bury(p, state_mailbox(p->s, o->mbox_delete.id));
 		return 0;
 	case OP_MBOX_RENUMBER:
-		return fold_renumber(p, &o->mbox_renumber);
+		fold_renumber(p, &o->mbox_renumber);
+		return 0;
 	case OP_MSG_ADD:
 		fold_add(p, &o->msg_add, body_of(p, &o->msg_add, next_body));
 		return 0;
@@ -690,7 +712,7 @@ int state_apply(struct state *s, const struct frame *f, uint32_t nonce,
 	arena_free(p.a);
 	if (rc < 0)
 		return rc;
-	if (!s->replaying && moves_dirs(r))
+	if (!s->replaying && (moves_dirs(r) || s->unsettled))
 		state_settle_dirs(s);
 	notify(&p);
 	if (!s->replaying)

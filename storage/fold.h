@@ -12,6 +12,13 @@
 
 #include "storage/state_private.h"
 
+/* Another numbering of a mailbox, made and not yet in use. */
+struct renumbering {
+	bool begun;
+	struct index next;
+	char *dir;
+};
+
 /* A mailbox that the record names. */
 struct plan_box {
 	struct mailbox *m;
@@ -23,6 +30,8 @@ struct plan_box {
 	size_t keywords;		/* of its table, after the record */
 	struct slice *new_keywords;	/* folded */
 	size_t n_new_keywords, cap_new_keywords;
+	uint32_t uidvalidity;		/* after the renumbering */
+	struct renumbering again;
 };
 
 /* A name that the record gives to a mailbox. */
@@ -58,6 +67,8 @@ struct plan {
 /* New mailboxes are made (not yet inserted).  0 or E_CORRUPT, E_VERSION. */
 int plan_check(struct plan *p);
 struct plan_box *plan_box(struct plan *p, struct id128 id);
+/* Also one that the record deletes; NULL if it names none of that id. */
+struct plan_box *plan_box_any(struct plan *p, struct id128 id);
 void plan_fini(struct plan *p);
 
 /* --- index_gen.c: new generations of an index --- */
@@ -66,8 +77,16 @@ int mailbox_index_room(struct mailbox *m, size_t keywords, size_t more,
 		       struct err *e);
 /* Without the expunged records whose files were swept. */
 int mailbox_compact(struct mailbox *m, struct err *e);
-/* UIDs 1 … n in order, all with this modseq; message files follow. */
-int mailbox_renumber(struct mailbox *m, uint32_t uidvalidity, uint64_t modseq,
-		     struct err *e);
+/*
+ * UIDs 1 … n in order, all with this modseq; message files follow.  begin makes
+ * the new index and a directory with all files beside the old ones, which are
+ * as they were if it fails or is dropped; end cannot fail.
+ */
+int mailbox_renumber_begin(struct mailbox *m, uint32_t uidvalidity,
+			   uint64_t modseq, struct renumbering *out,
+			   struct err *e);
+void mailbox_renumber_end(struct mailbox *m, uint32_t uidvalidity,
+			  uint64_t modseq, struct renumbering *r);
+void mailbox_renumber_drop(struct mailbox *m, struct renumbering *r);
 
 #endif

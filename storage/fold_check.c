@@ -54,10 +54,19 @@ struct plan_box *plan_box(struct plan *p, struct id128 id)
 	return m ? box_add(p, m) : NULL;
 }
 
+struct plan_box *plan_box_any(struct plan *p, struct id128 id)
+{
+	for (size_t i = p->n_boxes; i-- > 0;)
+		if (id128_eq(p->boxes[i].m->id, id))
+			return &p->boxes[i];
+	return NULL;
+}
+
 void plan_fini(struct plan *p)
 {
 	for (size_t i = 0; i < p->n_boxes; i++) {
 		free(p->boxes[i].new_keywords);
+		mailbox_renumber_drop(p->boxes[i].m, &p->boxes[i].again);
 		/* One that was not inserted has no table. */
 		if (p->boxes[i].is_new &&
 		    state_mailbox(p->s, p->boxes[i].m->id) != p->boxes[i].m &&
@@ -97,6 +106,28 @@ static struct mailbox *box_named(struct plan *p, struct slice name)
 	return m;
 }
 
+/* A retired id is not used again: its files lie in .expunged/ (I8). */
+static bool is_retired(const struct plan *p, struct id128 id)
+{
+	struct slice key;
+	void *v;
+
+	for (size_t i = 0; map_each(p->s->tombstones, &i, &key, &v);)
+		if (id128_eq(((const struct tombstone *)v)->id, id))
+			return true;
+	return p->wiped && state_mailbox(p->s, id);
+}
+
+/* May this name show that UIDVALIDITY (I5)?  before: that of its mailbox. */
+static bool uidvalidity_fits(const struct plan *p, struct slice name,
+			     uint32_t before, uint32_t v)
+{
+	const struct tombstone *t = state_tombstone(p->s, name);
+
+	return v >= before && v <= UIDVALIDITY_MAX &&
+	       !(t && t->uidvalidity >= v);
+}
+
 static int check_create(struct plan *p, const struct op_mbox_create *o)
 {
 	struct plan_box *b;
@@ -104,6 +135,11 @@ static int check_create(struct plan *p, const struct op_mbox_create *o)
 
 	if (plan_box(p, o->id) || (!p->wiped && state_mailbox(p->s, o->id)))
 		return bad(p, "a mailbox of that id exists");
+	if (is_retired(p, o->id))
+		return bad(p, "the id of a mailbox that is gone");
+	if (!uidvalidity_fits(p, o->name, 0, o->uidvalidity))
+		return bad(p, "UIDVALIDITY %u, which the name has had",
+			   o->uidvalidity);
 	if (dbox_name_check(p->s, o->name) < 0)
 		return bad(p, "a mailbox name that no node may create");
 	if (box_named(p, o->name))
@@ -139,10 +175,22 @@ static int by_name(const void *a, const void *b)
 	return slice_cmp(*x, *y);
 }
 
+static int check_distinct(struct plan *p, struct slice *s, size_t n,
+			  const char *what)
+{
+	qsort(s, n, sizeof(*s), by_name);
+	for (size_t i = 1; i < n; i++)
+		if (slice_eq(s[i - 1], s[i]))
+			return bad(p, "rename of %s", what);
+	return 0;
+}
+
 static int check_rename(struct plan *p, const struct op_mbox_rename *o)
 {
 	struct slice *names =
 		arena_alloc(p->a, o->n_items * sizeof(*names));
+	struct slice *ids = arena_alloc(p->a, o->n_items * sizeof(*ids));
+	int r;
 
 	for (size_t i = 0; i < o->n_items; i++) {
 		struct slice name = o->items[i].name;
@@ -158,12 +206,19 @@ static int check_rename(struct plan *p, const struct op_mbox_rename *o)
 		at = box_named(p, name);
 		if (at && !renames(o, at->id))
 			return bad(p, "rename onto a mailbox");
+		if (!uidvalidity_fits(p, name, b->m->uidvalidity,
+				      o->items[i].uidvalidity))
+			return bad(p, "rename to UIDVALIDITY %u",
+				   o->items[i].uidvalidity);
 		names[i] = name;
+		ids[i] = slice_of(o->items[i].id.b, 16);
 	}
-	qsort(names, o->n_items, sizeof(*names), by_name);
-	for (size_t i = 1; i < o->n_items; i++)
-		if (slice_eq(names[i - 1], names[i]))
-			return bad(p, "rename of two mailboxes to one name");
+	r = check_distinct(p, names, o->n_items, "two mailboxes to one name");
+	if (r == 0)
+		r = check_distinct(p, ids, o->n_items, "one mailbox to two "
+				   "names");
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < o->n_items; i++) {
 		GROW(p->renamed, p->n_renamed, p->cap_renamed);
 		p->renamed[p->n_renamed++] = (struct plan_name){
@@ -327,6 +382,8 @@ static int check_keyword(struct plan *p, const struct op_keyword *o)
 			c[i] = (uint8_t)(c[i] - 'A' + 'a');
 	if (keyword_known(b, folded))
 		return 0;
+	if (b->keywords >= MBOX_KEYWORDS_MAX)
+		return bad(p, "more than %u keywords", MBOX_KEYWORDS_MAX);
 	GROW(b->new_keywords, b->n_new_keywords, b->cap_new_keywords);
 	b->new_keywords[b->n_new_keywords++] = folded;
 	b->keywords++;
@@ -344,8 +401,18 @@ static int check_begin(struct plan *p, const struct op_epoch_begin *o)
 		return bad(p, "EPOCH_BEGIN %u after epoch %u", o->epoch,
 			   p->s->pos.epoch);
 	for (size_t i = 0; i < o->n_floors; i++)
-		if (!state_mailbox(p->s, o->floors[i].mbox))
-			return bad(p, "a floor of a mailbox that is not there");
+		if (!state_mailbox(p->s, o->floors[i].mbox) ||
+		    o->floors[i].uidnext > UIDNEXT_MAX)
+			return bad(p, "a floor of a mailbox that is not "
+				   "there, or beyond all UIDs");
+	if (o->uidvalidity_base > UIDVALIDITY_MAX)
+		return bad(p, "UIDVALIDITY %u", o->uidvalidity_base);
+	for (size_t i = 0; o->uidvalidity_base && i < p->s->n_mboxes; i++)
+		if (p->s->mboxes[i]->uidvalidity >= o->uidvalidity_base)
+			return bad(p, "UIDVALIDITY %u, which a mailbox has "
+				   "had", o->uidvalidity_base);
+	if (jumps_total(p->s) > UIDNEXT_MAX - o->jump)
+		return bad(p, "a jump beyond all UIDs");
 	p->begin = o;
 	return 0;
 }
@@ -363,6 +430,25 @@ static int check_modseq(struct plan *p)
 	return 0;
 }
 
+/* Its numbering names its directory: it must be another one (I5, and no file
+ * of before is written over). */
+static int check_renumber(struct plan *p, const struct op_mbox_renumber *o)
+{
+	struct plan_box *b = plan_box(p, o->id);
+
+	if (!b || b->is_new || b->named || b->renumbered || p->r->modseq == 0)
+		return bad(p, "renumbering of a mailbox that is not there or "
+			   "not quiet");
+	if (o->uidvalidity <= b->m->uidvalidity ||
+	    o->uidvalidity <= b->m->numbering ||
+	    o->uidvalidity > UIDVALIDITY_MAX)
+		return bad(p, "renumbering under UIDVALIDITY %u after %u",
+			   o->uidvalidity, b->m->uidvalidity);
+	b->renumbered = true;
+	b->uidvalidity = o->uidvalidity;
+	return 0;
+}
+
 static int check_op(struct plan *p, const struct op *o)
 {
 	struct plan_box *b;
@@ -371,9 +457,11 @@ static int check_op(struct plan *p, const struct op *o)
 	case OP_EPOCH_BEGIN:
 		return check_begin(p, &o->epoch_begin);
 	case OP_HANDOVER: case OP_CHECKPOINT: case OP_TRIM: case OP_NOOP:
-	case OP_ACCOUNT_CREATE: case OP_UIDVALIDITY_HWM: case OP_SUBSCRIBE:
-	case OP_DELIVERY:
+	case OP_ACCOUNT_CREATE: case OP_SUBSCRIBE: case OP_DELIVERY:
 		return 0;
+	case OP_UIDVALIDITY_HWM:
+		return o->uidvalidity_hwm <= UIDVALIDITY_MAX ? 0 :
+		       bad(p, "UIDVALIDITY %u", o->uidvalidity_hwm);
 	case OP_ACCOUNT_DELETE:
 		if (p->n_boxes)
 			return bad(p, "ACCOUNT_DELETE among other ops");
@@ -390,13 +478,7 @@ static int check_op(struct plan *p, const struct op *o)
 		b->deleted = true;
 		return 0;
 	case OP_MBOX_RENUMBER:
-		b = plan_box(p, o->mbox_renumber.id);
-		if (!b || b->is_new || b->named || b->renumbered ||
-		    p->r->modseq == 0)
-			return bad(p, "renumbering of a mailbox that is not "
-				   "there or not quiet");
-		b->renumbered = true;
-		return 0;
+		return check_renumber(p, &o->mbox_renumber);
 	case OP_SPECIALUSE:
 		if (!plan_box(p, o->specialuse.id))
 			return bad(p, "special-use of no mailbox");

@@ -1,3 +1,4 @@
+#include "node/base/cleanup.h"
 #include "storage/dbox.h"
 #include "storage/fold.h"
 
@@ -173,16 +174,29 @@ int mailbox_compact(struct mailbox *m, struct err *e)
 	return 0;
 }
 
-int mailbox_renumber(struct mailbox *m, uint32_t uidvalidity, uint64_t modseq,
-		     struct err *e)
+static void drop_next(struct mailbox *m, struct index *next)
+{
+	struct buf path;
+
+	index_close(next);
+	buf_init(&path, 8192);
+	index_path(&path, m->state->root, m->id, m->last_gen + 1);
+	buf_char(&path, 0);
+	m->state->fs->ops->unlink(m->state->fs, (char *)path.p);
+	buf_fini(&path);
+}
+
+int mailbox_renumber_begin(struct mailbox *m, uint32_t uidvalidity,
+			   uint64_t modseq, struct renumbering *out,
+			   struct err *e)
 {
 	struct dbox_renumber *map = NULL;
-	struct index next;
+	struct index *next = &out->next;
 	int r = mailbox_index(m, e);
 
 	if (r < 0)
 		return r;
-	r = begin(m, &next, m->index.rec_size, m->index.n, e);
+	r = begin(m, next, m->index.rec_size, m->index.n, e);
 	if (r < 0)
 		return r;
 	map = xmalloc(((size_t)m->index.n + 1) * sizeof(*map));
@@ -191,21 +205,37 @@ int mailbox_renumber(struct mailbox *m, uint32_t uidvalidity, uint64_t modseq,
 
 		if (index_rec(&m->index, i)->flags & MREC_EXPUNGED)
 			continue;
-		rec = copy_rec(&next, &m->index, i);
-		map[next.n - 1] = (struct dbox_renumber){rec->uid, next.n};
-		rec->uid = next.n;
+		rec = copy_rec(next, &m->index, i);
+		map[next->n - 1] = (struct dbox_renumber){rec->uid, next->n};
+		rec->uid = next->n;
 		rec->modseq = modseq;
 	}
-	r = dbox_renumber(m, uidvalidity, map, next.n, e);
+	r = dbox_renumber_begin(m, uidvalidity, map, next->n, &out->dir, e);
 	free(map);
-	if (r < 0) {
-		index_close(&next);
-		return r;
-	}
+	if (r < 0)
+		drop_next(m, next);
+	else
+		out->begun = true;
+	return r;
+}
+
+void mailbox_renumber_end(struct mailbox *m, uint32_t uidvalidity,
+			  uint64_t modseq, struct renumbering *r)
+{
+	dbox_renumber_end(m, uidvalidity, TAKE(r->dir));
 	mailbox_vanished_trim(m, UINT64_MAX);
 	m->vanished_floor = modseq;
 	m->uidvalidity = uidvalidity;
-	mailbox_set_uidnext(m, (uint64_t)next.n + 1);
-	swap_in(m, &next);
-	return 0;
+	mailbox_set_uidnext(m, (uint64_t)r->next.n + 1);
+	swap_in(m, &r->next);
+	r->begun = false;
+}
+
+void mailbox_renumber_drop(struct mailbox *m, struct renumbering *r)
+{
+	if (!r->begun)
+		return;
+	drop_next(m, &r->next);
+	free(TAKE(r->dir));
+	r->begun = false;
 }

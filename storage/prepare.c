@@ -126,6 +126,8 @@ uint32_t draft_uidvalidity(struct draft *d)
 	v++;
 	if ((v & 1) != (d->ctx->node & 1))
 		v++;
+	if (v > UIDVALIDITY_MAX)
+		d->exhausted = true;
 	d->uidvalidity_hwm = (uint32_t)v;
 	return (uint32_t)v;
 }
@@ -361,6 +363,9 @@ int prepare_next(const struct prepare_ctx *ctx, struct write *w,
 	if (head_begin_waits(d.h) || head_structural(d.h))
 		return PREPARE_WAIT;
 	r = dispatch(&d);
+	if (d.exhausted)
+		return err_set(e, E_LIMIT, "no UIDVALIDITY is left above %u",
+			       acc->state->uidvalidity_hwm);
 	if (r == PREPARE_DONE)
 		w->prepared_all = true;
 	return r == PREPARE_RECORD ? draft_end(&d, out, bodies) : r;

@@ -33,6 +33,7 @@ struct draft {
 	size_t n_bodies, cap_bodies;
 	size_t size;			/* estimate of the encoded bytes */
 	uint32_t uidvalidity_hwm;	/* as the record goes on */
+	bool exhausted;			/* there is none left above it */
 	/* The mailbox that gets messages, and its numbers so far. */
 	struct id128 target;
 	const struct mailbox *target_box;	/* NULL: made by this record */

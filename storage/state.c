@@ -21,6 +21,11 @@ uint64_t uid_parity(uint64_t u, unsigned node)
 	return (u & 1) == (node & 1) ? u : u + 1;
 }
 
+uint64_t jumps_total(const struct state *s)
+{
+	return s->n_jumps ? s->jumps[s->n_jumps - 1].total : 0;
+}
+
 uint64_t jumps_apply(const struct jump *j, size_t n, size_t from, uint64_t u)
 {
 	if (from >= n)

@@ -107,6 +107,7 @@ int state_load(const struct state_opts *o, struct slice snapshot, bool clean,
 	s->saved_seq = s->kept_seq = s->pos.seq;
 	if (r == 0) {
 		remove_stale(s);
+		s->unsettled = !dbox_dirs_settled(s);
 		if (!clean)
 			r = state_replay_begin(s, e);
 		/* The snapshot may be of the middle of another replay, when
@@ -172,7 +173,8 @@ static void orphan_unclaimed(struct state *s)
 		char hex[33];
 
 		if (claimed(s, f) ||
-		    strncmp(f->path, keep, strlen(keep)) == 0)
+		    strncmp(f->path, keep, strlen(keep)) == 0 ||
+		    dbox_to_expunged(s, f->path, f->id, f->numbering))
 			continue;
 		hex_of(f->id.b, 16, hex);
 		AUTO_FREE char *to = xprintf("%s/.duet/orphans/%s.n%u.%llu",

@@ -13,6 +13,15 @@
 #include "storage/rank.h"
 #include "storage/state.h"
 
+/*
+ * Bounds of what a record may say, so that the numbers after it have room.  A
+ * UIDNEXT that has passed 2^32 - 2^24 leads to another numbering: beyond that
+ * it needs only to hold some jumps.
+ */
+#define UIDNEXT_MAX ((uint64_t)1 << 40)
+#define UIDVALIDITY_MAX (UINT32_MAX - (1u << 24))
+#define MBOX_KEYWORDS_MAX 65536u
+
 /* An EPOCH_BEGIN that raised UIDNEXT everywhere.  `total` is what all jumps up
  * to this one add to a UIDNEXT that has the parity of the first one. */
 struct jump {
@@ -194,6 +203,9 @@ struct state {
 	unsigned mismatches;
 	bool replaying;			/* sums are not kept */
 	bool broken;			/* an I/O error left it half applied */
+	/* A directory is not where it belongs.  It is moved with the next
+	 * record: a crash then finds a replay, which looks for directories. */
+	bool unsettled;
 	bool abandoned;			/* freed, but for what is referenced */
 	struct verified verified;
 	struct buf scratch;
@@ -203,6 +215,7 @@ struct state {
 /* --- state.c --- */
 uint64_t modseq_of(uint32_t epoch, uint64_t counter);
 uint64_t uid_parity(uint64_t u, unsigned node);	/* smallest >= u of it */
+uint64_t jumps_total(const struct state *s);
 uint64_t jumps_apply(const struct jump *j, size_t n, size_t from, uint64_t u);
 uint64_t state_uidnext_since_genesis(const struct state *s);
 struct mailbox *state_mailbox(const struct state *s, struct id128 id);

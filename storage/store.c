@@ -384,6 +384,7 @@ int store_open_number(const struct store_opts *o, unsigned number,
 	list_init(&s->acks);
 	list_init(&s->hurt);
 	list_init(&s->waits);
+	list_init(&s->cuts);
 	list_init(&s->flights);
 	r = open_all(s, e);
 	if (r < 0) {
@@ -440,6 +441,7 @@ void store_drop(struct store *s)
 			store_reset_drop(w);
 		free(w);
 	}
+	store_cuts_fini(s);
 	for (size_t i = 0; map_each(s->accounts, &i, &key, &value);)
 		account_drop(value);
 	map_free(s->accounts);

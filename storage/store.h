@@ -18,6 +18,7 @@ enum store_news {
 	STORE_PARKED,		/* set aside, with its changes: text says why */
 	STORE_HEALED,		/* something was damaged, and was made again */
 	STORE_DAMAGED,		/* it cannot be: only a seed helps */
+	STORE_WAITS,		/* something waits until there is room again */
 };
 typedef void store_news_cb(void *arg, enum store_news what, struct id128 id,
 			   const char *name, const char *text);
@@ -224,8 +225,12 @@ int store_position_at(struct store *s, struct account *a, uint64_t seq,
 
 /* --- dropping, seeding -------------------------------------------------- */
 
-/* RESET(cut): drops the unpublished frames after seq; their frames and bodies
- * go to orphans/.  Durable when done is called. */
+/*
+ * RESET(cut): drops the unpublished frames after seq; their frames and bodies
+ * go to orphans/.  Durable when done is called.  Without room it waits, and the
+ * account takes no frames meanwhile; another call moves one that waits to the
+ * new seq, and done of both is called.
+ */
 typedef void store_reset_done(void *arg, struct account *a, int result);
 void store_cut(struct store *s, struct account *a, uint64_t seq,
 	       store_reset_done *done, void *arg);

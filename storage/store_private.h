@@ -112,6 +112,8 @@ struct store {
 	struct list flights;		/* store_flight */
 	struct map *parked;		/* id → parked_account */
 	struct list waits;		/* store_wait, oldest first */
+	struct list cuts;		/* those that wait for room */
+	uint64_t cut_retry_usec;	/* mono */
 	struct map *lone;		/* id → ckmark_lone: durable LONE marks */
 	struct journal_id *partner;
 	size_t n_partner, cap_partner;
@@ -272,6 +274,9 @@ void account_parked_put(const struct account *a, struct buf *to);
 void account_parked_done(struct account *a);
 
 /* --- store_reset.c --- */
+/* Cuts that found no room are tried again. */
+void store_cuts_turn(struct store *s);
+void store_cuts_fini(struct store *s);
 int store_reset_replay(struct store *s, struct account *a,
 		       const struct journal_entry *en, struct err *e);
 /* Completes an exchange that a crash interrupted, before the tree is read. */

@@ -9,6 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
+
+/* How often a cut that waits for room is tried again. */
+#define CUT_RETRY_USEC USEC_PER_SEC
 
 /* --- the entry: account 16, kind u16, zero u16, zero u32, token u64, position  */
 
@@ -74,19 +78,29 @@ static void forget_mark(struct store *s, struct account *a)
 
 /* --- cut ------------------------------------------------------------------------ */
 
-/* The dropped frames with their bodies in orphans/, durably: the log loses
- * them at once, below the mark too.  Written again by a replay, with the same
- * name, as long as the log has them. */
-static int save_tail(struct account *a, uint64_t seq, struct err *e)
+/* A cut that was asked for. */
+struct cut {
+	struct list node;		/* in store.cuts: its tail is not saved */
+	struct account *a;
+	struct position pos;
+	bool told;
+	struct cut_done {
+		store_reset_done *done;
+		void *arg;
+	} *done;
+	size_t n_done, cap_done;
+};
+
+static char *tail_path(const struct account *a, uint64_t seq)
 {
-	struct fsio *fs = a->store->fs;
-	AUTO_FREE char *path = xprintf("%s/.duet/orphans/tail.%" PRIu64
-				       ".%016" PRIx64, a->root, seq + 1,
-				       a->end.chain);
-	AUTO_FREE char *dir = account_dir(a, "orphans");
+	return xprintf("%s/.duet/orphans/tail.%" PRIu64 ".%016" PRIx64, a->root,
+		       seq + 1, a->end.chain);
+}
+
+static int write_tail(struct account *a, int fd, uint64_t seq)
+{
 	uint64_t at = 0;
-	int fd = fs->ops->open(fs, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	int r = fd < 0 ? fd : 0;
+	int r = 0;
 
 	for (struct list *l = a->pending.next; l != &a->pending && r == 0;
 	     l = l->next) {
@@ -103,31 +117,51 @@ static int save_tail(struct account *a, uint64_t seq, struct err *e)
 			buf_le32(&b, (uint32_t)p->bodies.data[i].n);
 			buf_slice(&b, p->bodies.data[i]);
 		}
-		r = fsio_pwrite_all(fs, fd, b.p, b.n, at);
+		r = b.failed ? E_LIMIT :
+			       fsio_pwrite_all(a->store->fs, fd, b.p, b.n, at);
 		at += b.n;
 		buf_fini(&b);
 	}
-	if (r == 0)
+	return r;
+}
+
+/*
+ * The frames behind seq with their bodies in orphans/, durably and before the
+ * RESET: the log loses them with it, below the mark too, and what cannot be
+ * saved now (a full disk) can be tried again as long as nothing was written
+ * down.  final: a sync failed, which is never tried again.
+ */
+static int save_tail(struct account *a, uint64_t seq, bool *final,
+		     struct err *e)
+{
+	struct fsio *fs = a->store->fs;
+	AUTO_FREE char *path = tail_path(a, seq);
+	AUTO_FREE char *dir = account_dir(a, "orphans");
+	int fd = fs->ops->open(fs, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int r = fd < 0 ? fd : write_tail(a, fd, seq);
+
+	*final = false;
+	if (r == 0) {
 		r = fs->ops->fsync(fs, fd);
+		if (r == 0)
+			r = fs->ops->fsync_dir(fs, dir);
+		*final = r < 0 && r != -ENOSPC && r != -EDQUOT;
+	}
 	if (fd >= 0)
 		fs->ops->close(fs, fd);
-	if (r == 0)
-		r = fs->ops->fsync_dir(fs, dir);
+	if (r < 0 && fd >= 0)
+		fs->ops->unlink(fs, path);
 	return r < 0 ? err_set(e, r, "%s: %s", path, err_name(r)) : 0;
 }
 
+/* The tail is saved. */
 static int cut(struct store *s, struct account *a, struct position pos,
 	       struct err *e)
 {
-	int r;
+	int r = alog_cut(a->log, pos, e);
 
-	if (a->end.seq > pos.seq) {
-		r = save_tail(a, pos.seq, e);
-		if (r == 0)
-			r = alog_cut(a->log, pos, e);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	while (!list_empty(&a->pending)) {
 		struct pending_frame *p = CONTAINER_OF(a->pending.prev,
 						       struct pending_frame,
@@ -153,47 +187,160 @@ static int cut(struct store *s, struct account *a, struct position pos,
 	return 0;
 }
 
+static void cut_free(struct cut *c)
+{
+	list_remove(&c->node);
+	free(c->done);
+	free(c);
+}
+
+/* The account is free again. */
+static void cut_end(struct cut *c, int result)
+{
+	c->a->resetting = false;
+	for (size_t i = 0; i < c->n_done; i++)
+		c->done[i].done(c->done[i].arg, c->a, result);
+	cut_free(c);
+}
+
 static void cut_durable(struct store *s, struct store_wait *w)
 {
-	struct position *pos = w->job;
+	struct cut *c = w->job;
 	struct err e = ERR_NONE;
-	int r = cut(s, w->account, *pos, &e);
+	int r = cut(s, w->account, c->pos, &e);
 
-	free(pos);
-	w->account->resetting = false;
 	if (r < 0) {
 		/* The journal says that it was done: only a replay can. */
+		w->account->resetting = false;
+		cut_free(c);
 		store_fail(s, &e);
 		return;
 	}
-	if (w->reset_done)
-		w->reset_done(w->arg, w->account, 0);
+	cut_end(c, 0);
+}
+
+/* False: it waits for room, in the journal or on the disk. */
+static bool cut_try(struct store *s, struct cut *c)
+{
+	struct account *a = c->a;
+	struct reset_entry en = {.account = a->id, .kind = RESET_CUT,
+				 .pos = c->pos};
+	struct err e = ERR_NONE;
+	bool final = false;
+	int r = a->end.seq > c->pos.seq ?
+			save_tail(a, c->pos.seq, &final, &e) : 0;
+
+	if (r == 0) {
+		r = put_reset(s, a, &en, cut_durable, c, NULL, NULL);
+		if (r == 0)
+			return true;
+		err_set(&e, r, "no room for a RESET in the journal");
+	}
+	if (final)
+		store_fail(s, &e);
+	if (s->failed || r == E_LIMIT) {
+		cut_end(c, r);
+		return true;
+	}
+	if (!c->told)
+		store_tell(s, STORE_WAITS, a->id, a->name, e.op);
+	c->told = true;
+	return false;
+}
+
+void store_cuts_turn(struct store *s)
+{
+	uint64_t now = clock_mono(s->o.sys->clock);
+	struct list *next;
+
+	if (now < s->cut_retry_usec)
+		return;
+	for (struct list *l = s->cuts.next; l != &s->cuts && !s->failed;
+	     l = next) {
+		struct cut *c = CONTAINER_OF(l, struct cut, node);
+		struct account *a = c->a;
+
+		next = l->next;
+		list_remove(&c->node);
+		if (cut_try(s, c))
+			store_account_unref(a);
+		else
+			list_append(next, &c->node);	/* in its place */
+	}
+	s->cut_retry_usec = now + CUT_RETRY_USEC;
+}
+
+void store_cuts_fini(struct store *s)
+{
+	while (!list_empty(&s->cuts))
+		cut_free(CONTAINER_OF(s->cuts.next, struct cut, node));
+}
+
+static struct cut *waiting_cut(struct store *s, const struct account *a)
+{
+	for (struct list *l = s->cuts.next; l != &s->cuts; l = l->next) {
+		struct cut *c = CONTAINER_OF(l, struct cut, node);
+
+		if (c->a == a)
+			return c;
+	}
+	return NULL;
+}
+
+static void cut_add_done(struct cut *c, store_reset_done *done, void *arg)
+{
+	if (!done)
+		return;
+	GROW(c->done, c->n_done, c->cap_done);
+	c->done[c->n_done++] = (struct cut_done){done, arg};
 }
 
 void store_cut(struct store *s, struct account *a, uint64_t seq,
 	       store_reset_done *done, void *arg)
 {
-	struct reset_entry en = {.account = a->id, .kind = RESET_CUT};
-	struct position *pos;
-	int r = s->failed || a->resetting ? E_TEMP :
+	struct cut *c = waiting_cut(s, a);
+	struct position pos;
+	int r = s->failed || (a->resetting && !c) ? E_TEMP :
 		seq < a->published.seq || seq > a->end.seq ? E_INVALID :
 		seq == a->published.seq ? 0 :
-		store_position_at(s, a, seq, &en.pos);
+		store_position_at(s, a, seq, &pos);
 
-	if (r == 0 && seq == a->published.seq)
-		en.pos = a->published;
-	if (r == 0) {
-		pos = NEW(struct position);
-		*pos = en.pos;
-		a->resetting = true;
-		r = put_reset(s, a, &en, cut_durable, pos, done, arg);
-		if (r < 0) {
-			a->resetting = false;
-			free(pos);
-		}
+	if (r < 0) {
+		if (done)
+			done(arg, a, r);
+		return;
 	}
-	if (r < 0 && done)
-		done(arg, a, r);
+	if (seq == a->published.seq)
+		pos = a->published;
+	if (c) {		/* it has not begun: the last word counts */
+		c->pos = pos;
+		cut_add_done(c, done, arg);
+		return;
+	}
+	c = NEW(struct cut);
+	*c = (struct cut){.a = a, .pos = pos};
+	list_init(&c->node);
+	cut_add_done(c, done, arg);
+	a->resetting = true;
+	if (!cut_try(s, c)) {
+		store_account_ref(a);
+		list_append(&s->cuts, &c->node);
+		s->cut_retry_usec = clock_mono(s->o.sys->clock) +
+				    CUT_RETRY_USEC;
+	}
+}
+
+/* A replay may meet one that was saved before; its name tells. */
+static int replay_cut(struct store *s, struct account *a, struct position pos,
+		      struct err *e)
+{
+	AUTO_FREE char *path = tail_path(a, pos.seq);
+	bool final;
+	int r = 0;
+
+	if (a->end.seq > pos.seq && !fsio_exists(s->fs, path))
+		r = save_tail(a, pos.seq, &final, e);
+	return r < 0 ? r : cut(s, a, pos, e);
 }
 
 int store_reset_replay(struct store *s, struct account *a,
@@ -210,7 +357,7 @@ int store_reset_replay(struct store *s, struct account *a,
 				       "%" PRIu64 " of a log that ends at "
 				       "%" PRIu64, a->name, reset.pos.seq,
 				       a->end.seq);
-		return cut(s, a, reset.pos, e);
+		return replay_cut(s, a, reset.pos, e);
 	}
 	/* store_seed_finish() has put the new tree in place before it was
 	 * read. */
@@ -592,7 +739,7 @@ void store_reset_drop(struct store_wait *w)
 	if (w->reset == install_durable)
 		seed_free(w->job);
 	else
-		free(w->job);
+		cut_free(w->job);
 }
 
 void store_seed_install(struct store *s, struct account *a,

@@ -272,6 +272,9 @@ static int check_bodies(struct store *s, struct account *a,
 			if (got < 0)
 				return err_set(e, E_NOTFOUND, "a record names "
 					       "a body that is not here");
+			if (size != m->size)
+				return err_set(e, E_INVALID, "a body of another "
+					       "size than its record says");
 		}
 	}
 	return 0;
@@ -395,6 +398,9 @@ static int gather_bodies(struct store *s, struct account *a,
 			got = store_body_find(s, a, m->body_hash, &b, &offset,
 					      &size);
 			buf_fini(&b);
+			if (got == 0 && size != m->size)
+				return err_set(e, E_CORRUPT, "a body of another "
+					       "size than its record says");
 		}
 		if (got < 0) {
 			if (missing)
@@ -519,6 +525,7 @@ void store_turn(struct store *s)
 	if (s->failed)
 		return;
 	store_heal_turn(s);
+	store_cuts_turn(s);
 	store_put_acked(s);
 	journal_flush(s->journal, false);
 }

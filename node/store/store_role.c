@@ -152,6 +152,7 @@ static void store_news(void *arg, enum store_news what, struct id128 id,
 		[STORE_PARKED] = "account_parked",
 		[STORE_HEALED] = "account_healed",
 		[STORE_DAMAGED] = "account_damaged",
+		[STORE_WAITS] = "cut_waits",
 	};
 	struct store_node *n = arg;
 	char hex[33];

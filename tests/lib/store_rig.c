@@ -304,6 +304,12 @@ int rig_takeover(struct rig *g, unsigned i, uint64_t jump)
 	return begin(g, i, EPOCH_TAKEOVER, jump);
 }
 
+/* Above all that were given, whatever the journal holds. */
+static uint32_t next_uidvalidity(const struct account *a)
+{
+	return 1600000002 + 2 * (uint32_t)a->end.seq;
+}
+
 int rig_account_delete(struct rig *g, unsigned i)
 {
 	struct op op = {.kind = OP_ACCOUNT_DELETE,
@@ -321,12 +327,13 @@ int rig_account_create(struct rig *g, unsigned i)
 		{.kind = OP_MBOX_CREATE,
 		 .mbox_create = {.id = rig_mbox(i, RIG_INBOX_2),
 				 .name = SLICE_LIT("INBOX"),
-				 .uidvalidity = 1600000009}}};
+				 .uidvalidity = 0}}};
 	struct record r = {.ops = ops, .n_ops = 2};
 
 	if (!a)
 		return E_TEMP;
 	ops[0].account_name = slice_str(a->name);
+	ops[1].mbox_create.uidvalidity = next_uidvalidity(a);
 	r.modseq = modseq(a);
 	return rig_append(g, i, &r, NULL);
 }
@@ -497,11 +504,12 @@ int rig_create(struct rig *g, unsigned i, const char *name)
 	struct op op = {.kind = OP_MBOX_CREATE,
 			.mbox_create = {.id = rig_mbox(i, name),
 					.name = slice_str(name),
-					.uidvalidity = 1600000002}};
+					.uidvalidity = 0}};
 	struct record r = {.ops = &op, .n_ops = 1};
 
 	if (!a)
 		return E_TEMP;
+	op.mbox_create.uidvalidity = next_uidvalidity(a);
 	r.modseq = modseq(a);
 	return rig_append(g, i, &r, NULL);
 }
@@ -515,7 +523,7 @@ int rig_rename(struct rig *g, unsigned i, const char *id_name, const char *to)
 
 	if (!a)
 		return E_TEMP;
-	item.uidvalidity = 1600000002;
+	item.uidvalidity = next_uidvalidity(a);
 	r.modseq = modseq(a);
 	return rig_append(g, i, &r, NULL);
 }
@@ -546,7 +554,7 @@ int rig_renumber(struct rig *g, unsigned i, const char *mbox)
 
 	if (!m)
 		return E_TEMP;
-	op.mbox_renumber.uidvalidity = mailbox_uidvalidity(m) + 5;
+	op.mbox_renumber.uidvalidity = next_uidvalidity(a);
 	r.modseq = modseq(a);
 	return rig_append(g, i, &r, NULL);
 }

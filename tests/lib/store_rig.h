@@ -56,7 +56,7 @@ struct rig {
 	 * that failed, not a crash, kept it from going to .expunged. */
 	bool leftovers;
 	char failed_why[480];
-	unsigned news[3];		/* store_opts.news calls, by kind */
+	unsigned news[4];		/* store_opts.news calls, by kind */
 	char last_news[480];
 	unsigned spaces;		/* store_on_space calls */
 	unsigned resets;		/* done with 0 */

@@ -154,6 +154,144 @@ static void a_new_log_segment_costs_no_sync_of_its_own(void)
 	rig_fini(g);
 }
 
+static void on_cut(void *arg, struct account *a, int result)
+{
+	(void)a;
+	*(int *)arg = result;
+}
+
+/* The tail is in memory and in the log: it goes when it is saved. */
+static void a_cut_without_room_for_its_tail_waits(void)
+{
+	static const int errors[] = {ENOSPC, EDQUOT, EIO, EROFS};
+
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		struct account *a;
+		int first = 1, second = 1;
+
+		begin();
+		a = rig_account(g, 0);
+		rig_add(g, 0, "INBOX", TEXT "2\r\n");
+		rig_add(g, 0, "INBOX", TEXT "3\r\n");
+		rig_turn(g);
+		g->acct[0].cut_to = 2;
+		simdisk_fail(g->disk, SIM_CREATE | SIM_PWRITE, "/orphans/", 1,
+			     1u << 30, errors[i]);
+		store_cut(g->store, a, 3, on_cut, &first);
+		rig_turn(g);
+		CU_CLAIM(!g->failed, "%s", g->failed_why);
+		CU_EQ_INT(first, 1);
+		CU_EQ_INT(g->news[STORE_WAITS], 1);
+		CU_EQ_U64(account_end(a).seq, 4);
+		/* It takes nothing meanwhile, and others go on. */
+		CU_CLAIM(rig_add(g, 0, "INBOX", TEXT "4\r\n") < 0, "taken");
+		CU_EQ_INT(rig_add(g, 1, "INBOX", TEXT "4\r\n"), 0);
+		rig_checkpoint(g);
+		rig_turn(g);
+		store_cut(g->store, a, 2, on_cut, &second);
+		simdisk_fail(g->disk, 0, NULL, 0, 0, 0);
+		rig_later(g, 2 * USEC_PER_SEC);
+		rig_turn(g);
+		CU_EQ_INT(first, 0);
+		CU_EQ_INT(second, 0);
+		CU_EQ_U64(account_end(a).seq, 2);
+		g->acct[0].cut_done = true;
+		g->acct[0].accepted = g->acct[0].durable.seq = 2;
+		g->acct[0].durable = account_durable(a);
+		CU_EQ_INT(rig_add(g, 0, "INBOX", TEXT "5\r\n"), 0);
+		rig_turn(g);
+		rig_publish_all(g);
+		simdisk_kill(g->disk);
+		store_drop(g->store);
+		g->store = NULL;
+		simdisk_power_loss(g->disk,
+				   (struct simdisk_keep){.kind = KEEP_NONE});
+		simdisk_revive(g->disk);
+		CU_EQ_INT(crash_judge(g, g, "after a cut that waited"), 0);
+		rig_fini(g);
+	}
+}
+
+/* The old numbering is there and whole until the new one is. */
+static void a_renumbering_without_room_waits(void)
+{
+	static const int errors[] = {ENOSPC, EDQUOT, EROFS};
+	static const unsigned calls[] = {SIM_CREATE, SIM_PWRITE, SIM_MKDIR,
+					 SIM_LINK, SIM_ALLOCATE};
+	struct err e = ERR_NONE;
+	unsigned waited = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(calls); k++) {
+		for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+			struct account *a;
+			struct mailbox *m;
+			struct body body;
+			uint8_t is[16], sum[16];
+			int r;
+
+			begin();
+			rig_add(g, 0, "INBOX", TEXT "2\r\n");
+			rig_turn(g);
+			rig_publish_all(g);
+			rig_expunge(g, 0, "INBOX", 1);
+			rig_turn(g);
+			rig_publish_all(g);
+			a = rig_account(g, 0);
+			CU_EQ_INT(rig_renumber(g, 0, "INBOX"), 0);
+			rig_turn(g);
+			simdisk_fail(g->disk, calls[k], "/user0/", 1, 1u << 30,
+				     errors[i]);
+			r = store_publish(g->store, a, account_durable(a).seq,
+					  &e);
+			waited += r < 0;
+			CU_CLAIM(r == 0 || r == E_NOSPACE || r == E_TEMP,
+				 "%s", e.op);
+			if (r < 0)
+				CU_EQ_U64(account_published(a).seq,
+					  account_durable(a).seq - 1);
+			CU_CLAIM(!state_broken(a->state), "half applied");
+			simdisk_fail(g->disk, 0, NULL, 0, 0, 0);
+			CU_OK(store_publish(g->store, a,
+					    account_durable(a).seq, &e), &e);
+			m = account_mailbox(a, SLICE_LIT("INBOX"));
+			CU_EQ_INT(mailbox_messages(m), 1);
+			CU_EQ_INT(mailbox_rec(m, 0)->uid, 1);
+			CU_OK(mailbox_body_open(m, 0, &body, &e), &e);
+			mailbox_body_close(m, &body);
+			account_digest(a, is);
+			CU_OK(state_digest_recomputed(a->state, sum, &e), &e);
+			CU_EQ_MEM(is, sum, 16);
+			CU_CLAIM(!g->failed, "%s", g->failed_why);
+			rig_fini(g);
+		}
+	}
+	CU_CLAIM(waited >= 9, "only %u waited", waited);
+}
+
+/* A file system on which a file can have no second name. */
+static void a_renumbering_copies_where_links_end(void)
+{
+	static const int errors[] = {EMLINK, EPERM};
+	struct err e = ERR_NONE;
+
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		struct mailbox *m;
+		struct body body;
+
+		begin();
+		CU_EQ_INT(rig_renumber(g, 0, "INBOX"), 0);
+		rig_turn(g);
+		simdisk_fail(g->disk, SIM_LINK, "/user0/", 1, 1u << 30,
+			     errors[i]);
+		rig_publish_all(g);
+		simdisk_fail(g->disk, 0, NULL, 0, 0, 0);
+		m = account_mailbox(rig_account(g, 0), SLICE_LIT("INBOX"));
+		CU_OK(mailbox_body_open(m, 0, &body, &e), &e);
+		mailbox_body_close(m, &body);
+		rig_fini(g);
+	}
+}
+
 /* --- at every call ----------------------------------------------------------------- */
 
 static void step(struct rig *r)
@@ -213,6 +351,9 @@ static void run_reset(struct rig *r)
 	rig_publish(r, 0, 1);
 	rig_cut(r, 0, 1);
 	rig_turn(r);
+	/* What found no room is tried again. */
+	rig_later(r, 2 * USEC_PER_SEC);
+	rig_turn(r);
 	rig_checkpoint(r);
 	step(r);
 	rig_add(r, 0, "INBOX", TEXT "2\r\n");
@@ -245,8 +386,12 @@ static void fault_at(const char *name, void (*run)(struct rig *), uint64_t k,
 
 			if (a && !account_quiet(a) && !r->failed)
 				step(r);
+			/* What failed is tried again with the next record. */
+			if (a && account_end(a).seq > 0 && !r->failed)
+				rig_noop(r, i);
 		}
 	}
+	step(r);
 	out->ended += r->failed;
 	snprintf(where, sizeof(where), "%s, call %ju, %s%s", name,
 		 (uintmax_t)k, err_name(-error), lasting ? ", lasting" : "");
@@ -295,13 +440,44 @@ static void faults(const char *name, void (*run)(struct rig *))
 	CU_EQ_INT(out.failures, 0);
 }
 
+static void run_renumber(struct rig *r)
+{
+	struct err e = ERR_NONE;
+
+	if (!r->store && rig_open(r, &e) < 0)
+		return;
+	rig_epoch(r, 0);
+	rig_epoch(r, 1);
+	step(r);
+	if (rig_add(r, 0, "INBOX", TEXT "1\r\n") == 0 &&
+	    rig_add(r, 0, "INBOX", TEXT "2\r\n") == 0) {
+		step(r);
+		rig_checkpoint(r);
+		step(r);
+		rig_renumber(r, 0, "INBOX");
+		step(r);
+		rig_add(r, 0, "INBOX", TEXT "3\r\n");
+	}
+	step(r);
+	rig_checkpoint(r);
+	step(r);
+}
+
 static void faults_while_mail_comes(void) { faults("mail", run_mail); }
 static void faults_around_a_cut(void) { faults("cut", run_reset); }
+static void faults_around_a_renumbering(void)
+{
+	faults("renumber", run_renumber);
+}
 
 CU_TESTS(CU_CASE(a_full_disk_delays_publishing_and_no_more),
 	 CU_CASE(a_batch_without_room_is_written_when_there_is),
 	 CU_CASE(a_full_file_system_refuses_its_own_mail_only),
 	 CU_CASE(a_failed_sync_is_final_for_the_process),
 	 CU_CASE(a_new_log_segment_costs_no_sync_of_its_own),
+	 CU_CASE(a_cut_without_room_for_its_tail_waits),
+	 CU_CASE(a_renumbering_without_room_waits),
+	 CU_CASE(a_renumbering_copies_where_links_end),
 	 CU_CASE(faults_while_mail_comes),
-	 CU_CASE(faults_around_a_cut))
+	 CU_CASE(faults_around_a_cut),
+	 CU_CASE(faults_around_a_renumbering))
