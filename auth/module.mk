@@ -7,6 +7,7 @@ auth_SRC := \
 	auth/auth_env.c \
 	auth/fields.c \
 	auth/sasl.c \
+	auth/auth_db.c \
 	auth/passdb.c \
 	auth/passdb_passwd_file.c \
 	auth/passdb_static.c \

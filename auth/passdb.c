@@ -5,82 +5,47 @@
 #include "auth/scheme.h"
 
 struct passdb {
+	struct auth_db db;
 	const struct passdb_ops *ops;
-	void *state;
-	struct auth_env env;
-	struct arena *arena;		/* of the templates */
-	struct auth_fields defaults, overrides;
 };
 
-static const struct passdb_ops *const drivers[] = {&passdb_passwd_file,
-						   &passdb_static};
-
-static int fill(struct passdb *db, const struct auth_db_settings *s,
-		struct err *e)
-{
-	int r = fields_parse(&db->defaults, db->arena,
-			     slice_str(s->default_fields), e);
-
-	if (r < 0) {
-		err_prefix(e, "default_fields");
-		return r;
-	}
-	r = fields_parse(&db->overrides, db->arena,
-			 slice_str(s->override_fields), e);
-	if (r < 0) {
-		err_prefix(e, "override_fields");
-		return r;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
-		if (s->driver && strcmp(s->driver, drivers[i]->name) == 0)
-			db->ops = drivers[i];
-	if (!db->ops)
-		return err_set(e, E_CONFIG, "driver = %s is not in this build "
-			       "(passwd-file, static are)",
-			       s->driver ? s->driver : "");
-	return db->ops->init(s->args ? s->args : "", &db->env, &db->state, e);
-}
+static const struct auth_db_driver *const drivers[] = {
+	&passdb_passwd_file.db, &passdb_static.db,
+};
 
 int passdb_new(const struct auth_db_settings *s, const struct auth_env *env,
 	       struct passdb **out, struct err *e)
 {
 	struct passdb *db = NEW(struct passdb);
-	int r;
+	int r = auth_db_open(&db->db, "passdb", drivers, ARRAY_LEN(drivers),
+			     NULL, s, env, e);
 
-	db->env = *env;
-	db->arena = arena_new(512);
-	r = fill(db, s, e);
 	if (r < 0) {
-		err_prefix(e, "%s%spassdb", s->where ? s->where : "",
-			   s->where ? ": " : "");
-		passdb_free(db);
-		if (e)
-			e->code = E_CONFIG;
-		return E_CONFIG;
+		free(db);
+		return r;
 	}
+	db->ops = CONTAINER_OF(db->db.driver, const struct passdb_ops, db);
 	*out = db;
 	return 0;
 }
 
 const char *passdb_driver(const struct passdb *db)
 {
-	return db->ops->name;
+	return db->db.driver->name;
 }
 
 void passdb_free(struct passdb *db)
 {
 	if (!db)
 		return;
-	if (db->state)
-		db->ops->fini(db->state);
-	arena_free(db->arena);
+	auth_db_close(&db->db);
 	free(db);
 }
 
 static enum auth_verdict failed(struct passdb *db, const struct auth_query *q,
 				struct err *e)
 {
-	auth_say_prefix(e, db->ops->name, q);
+	auth_say_prefix(e, db->db.driver->name, q);
 	return AUTH_TEMPFAIL;
 }
 
@@ -98,13 +63,13 @@ enum auth_verdict passdb_lookup(struct passdb *db, const struct auth_query *q,
 				struct auth_fields *fields,
 				const char **stored_out, struct err *e)
 {
-	const char *stored = NULL, *scheme = db->env.default_scheme;
+	const char *stored = NULL, *scheme = db->db.env.default_scheme;
 	struct auth_fields got = {0};
 	enum auth_verdict v;
 
-	if (auth_expand_fields(&db->env, q, &db->defaults, &got, e) < 0)
+	if (auth_expand_fields(&db->db.env, q, &db->db.defaults, &got, e) < 0)
 		return failed(db, q, e);
-	v = db->ops->lookup(db->state, &db->env, q, &got, &stored, &scheme, e);
+	v = db->ops->lookup(db->db.state, &db->db.env, q, &got, &stored, &scheme, e);
 	if (v != AUTH_OK)
 		return v;
 
@@ -112,7 +77,7 @@ enum auth_verdict passdb_lookup(struct passdb *db, const struct auth_query *q,
 	if (!stored || !*stored)
 		stored = fields_get(&got, "password");
 	fields_remove(&got, "password");
-	if (auth_expand_fields(&db->env, q, &db->overrides, &got, e) < 0)
+	if (auth_expand_fields(&db->db.env, q, &db->db.overrides, &got, e) < 0)
 		return failed(db, q, e);
 	if (fields_get(&got, "password")) {
 		stored = fields_get(&got, "password");
@@ -121,7 +86,7 @@ enum auth_verdict passdb_lookup(struct passdb *db, const struct auth_query *q,
 	if (fields_yes(&got, "nopassword")) {
 		stored = NULL;
 	} else if (!stored || !*stored) {
-		auth_say(e, E_AUTH, db->ops->name, q,
+		auth_say(e, E_AUTH, db->db.driver->name, q,
 			 "No password returned (and no nopassword)");
 		return AUTH_MISMATCH;
 	} else {
@@ -148,14 +113,14 @@ enum auth_verdict passdb_verify(struct passdb *db, const struct auth_query *q,
 	if (r < 0)
 		return failed(db, q, e);
 	if (r == 0) {
-		auth_say(e, E_AUTH, db->ops->name, q, "Password mismatch");
+		auth_say(e, E_AUTH, db->db.driver->name, q, "Password mismatch");
 		return AUTH_MISMATCH;
 	}
 	nets = fields_get(&got, "allow_nets");
 	if (nets && !auth_nets_match(nets, q->peer->rip)) {
 		bool known = q->peer->rip && *q->peer->rip;
 
-		auth_say(e, E_AUTH, db->ops->name, q, "allow_nets check "
+		auth_say(e, E_AUTH, db->db.driver->name, q, "allow_nets check "
 			 "failed: %s%s", known ? "IP not in allowed networks"
 					       : "Remote IP not known",
 			 known ? "" : " and 'local' missing");

@@ -3,14 +3,11 @@
 
 /* What a driver of passdb gives. */
 
+#include "auth/auth_db.h"
 #include "auth/passdb.h"
 
 struct passdb_ops {
-	const char *name;
-	/* Prepares *state from db's args. */
-	int (*init)(const char *args, const struct auth_env *env,
-		    void **state, struct err *e);
-	void (*fini)(void *state);
+	struct auth_db_driver db;
 	/* Fields and stored password (NULL or "" if it has none), with text in
 	 * 2.3's shape on failure.  default_scheme_out: of bare data. */
 	enum auth_verdict (*lookup)(void *state, const struct auth_env *env,

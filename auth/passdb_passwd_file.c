@@ -39,14 +39,14 @@ static enum auth_verdict lookup(void *state, const struct auth_env *env,
 	int r = passwd_file_find(state, q, &entry, e);
 
 	if (r == 0) {
-		auth_say(e, E_NOTFOUND, passdb_passwd_file.name, q,
+		auth_say(e, E_NOTFOUND, passdb_passwd_file.db.name, q,
 			 "unknown user");
 		return AUTH_UNKNOWN;
 	}
 	if (r > 0)
 		r = add_extra(env, q, entry.extra, fields, e);
 	if (r < 0) {
-		auth_say_prefix(e, passdb_passwd_file.name, q);
+		auth_say_prefix(e, passdb_passwd_file.db.name, q);
 		return AUTH_TEMPFAIL;
 	}
 	*stored_out = (const char *)entry.password.p;
@@ -55,8 +55,8 @@ static enum auth_verdict lookup(void *state, const struct auth_env *env,
 }
 
 const struct passdb_ops passdb_passwd_file = {
-	.name = "passwd-file",
-	.init = init,
-	.fini = fini,
+	.db.name = "passwd-file",
+	.db.init = init,
+	.db.fini = fini,
 	.lookup = lookup,
 };

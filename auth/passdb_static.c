@@ -45,7 +45,7 @@ static enum auth_verdict lookup(void *state, const struct auth_env *env,
 	int r = auth_expand_fields(env, q, &s->fields, fields, e);
 
 	if (r < 0) {
-		auth_say_prefix(e, passdb_static.name, q);
+		auth_say_prefix(e, passdb_static.db.name, q);
 		return AUTH_TEMPFAIL;
 	}
 	*default_scheme_out = "PLAIN";
@@ -55,8 +55,8 @@ static enum auth_verdict lookup(void *state, const struct auth_env *env,
 }
 
 const struct passdb_ops passdb_static = {
-	.name = "static",
-	.init = init,
-	.fini = fini,
+	.db.name = "static",
+	.db.init = init,
+	.db.fini = fini,
 	.lookup = lookup,
 };

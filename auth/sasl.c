@@ -191,6 +191,8 @@ static enum sasl_step finished(struct sasl *s, struct sasl_answer *answer,
 	if (!s->password)
 		return failed(s, e, "mechanism ended without a password");
 	s->ended = true;
+	if (!*s->authcid)
+		return failed(s, e, "user name is empty");
 	if (strlen(s->password) > AUTH_PASSWORD_MAX)
 		return failed(s, e, "password is too long");
 	answer->authcid = slice_str(s->authcid);
@@ -211,6 +213,9 @@ static enum sasl_step step(struct sasl *s, const struct slice *in,
 		return failed(s, e, "more responses than the mechanism has");
 	if (in && in->n > AUTH_SASL_MAX)
 		return failed(s, e, "response is too long");
+	/* gsasl would ask once more, and the client waits for an answer. */
+	if (in && !in->n && strcmp(s->mech, "PLAIN") == 0)
+		return failed(s, e, "response is empty");
 	s->steps++;
 	g = gsasl_step(s->gs, in ? (const char *)in->p : NULL, in ? in->n : 0,
 		       &text, &n);

@@ -183,8 +183,12 @@ int scheme_scram_verify(const struct scheme *s, struct slice data,
 
 	if (r < 0)
 		return r;
-	return digest_equal(stored, want[0], s->size) &
-	       digest_equal(server, want[1], s->size);
+
+	/* Both are compared whatever the first says: the time tells nothing. */
+	bool stored_same = digest_equal(stored, want[0], s->size);
+	bool server_same = digest_equal(server, want[1], s->size);
+
+	return stored_same && server_same;
 }
 
 int scheme_scram_make(const struct scheme *s, struct slice password,

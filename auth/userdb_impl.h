@@ -3,13 +3,11 @@
 
 /* What a driver of userdb gives. */
 
+#include "auth/auth_db.h"
 #include "auth/userdb.h"
 
 struct userdb_ops {
-	const char *name;
-	int (*init)(const char *args, const struct auth_env *env,
-		    void **state, struct err *e);
-	void (*fini)(void *state);
+	struct auth_db_driver db;
 	enum auth_verdict (*lookup)(void *state, const struct auth_env *env,
 				    const struct auth_query *q,
 				    struct auth_fields *fields, struct err *e);

@@ -49,7 +49,7 @@ static enum auth_verdict lookup(void *state, const struct auth_env *env,
 	int r = passwd_file_find(state, q, &entry, e);
 
 	if (r == 0) {
-		auth_say(e, E_NOTFOUND, userdb_passwd_file.name, q,
+		auth_say(e, E_NOTFOUND, userdb_passwd_file.db.name, q,
 			 "unknown user");
 		return AUTH_UNKNOWN;
 	}
@@ -62,7 +62,7 @@ static enum auth_verdict lookup(void *state, const struct auth_env *env,
 	if (r >= 0)
 		r = add_extra(env, q, entry.extra, fields, e);
 	if (r < 0) {
-		auth_say_prefix(e, userdb_passwd_file.name, q);
+		auth_say_prefix(e, userdb_passwd_file.db.name, q);
 		return AUTH_TEMPFAIL;
 	}
 	return AUTH_OK;
@@ -74,9 +74,9 @@ static int each(void *state, userdb_name_cb *cb, void *arg, struct err *e)
 }
 
 const struct userdb_ops userdb_passwd_file = {
-	.name = "passwd-file",
-	.init = init,
-	.fini = fini,
+	.db.name = "passwd-file",
+	.db.init = init,
+	.db.fini = fini,
 	.lookup = lookup,
 	.each = each,
 };

@@ -48,7 +48,7 @@ static enum auth_verdict lookup(void *state, const struct auth_env *env,
 	int r = auth_expand_fields(env, q, &s->fields, fields, e);
 
 	if (r < 0) {
-		auth_say_prefix(e, userdb_static.name, q);
+		auth_say_prefix(e, userdb_static.db.name, q);
 		return r == E_INVALID ? AUTH_UNKNOWN : AUTH_TEMPFAIL;
 	}
 	return AUTH_OK;
@@ -70,9 +70,9 @@ static bool knows_everybody(const void *state)
 }
 
 const struct userdb_ops userdb_static = {
-	.name = "static",
-	.init = init,
-	.fini = fini,
+	.db.name = "static",
+	.db.init = init,
+	.db.fini = fini,
 	.lookup = lookup,
 	.each = each,
 	.knows_everybody = knows_everybody,
