@@ -21,6 +21,7 @@
 
 #define FRONT_UNAUTH_DEFAULT 1000u	/* connections before login */
 #define FRONT_LMTP_MAX 500u		/* connections of MTAs, per process */
+#define FRONT_LMTP_PER_ADDRESS 100u	/* those of one remote address */
 #define FRONT_HOLD_USEC (10u * 1000 * 1000)	/* wait for a role to return */
 #define FRONT_IP_MAX 48
 
@@ -73,6 +74,7 @@ struct front {
 	uint64_t last_id;
 	struct list logins, lmtps, relays;
 	size_t n_logins, n_lmtps;
+	uint64_t refused_usec;		/* a refused MTA was last logged */
 	bool accepting, draining, stopped;
 };
 

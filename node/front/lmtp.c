@@ -3,6 +3,7 @@
 #include "node/front/lmtp.h"
 #include "node/base/buf.h"
 #include "node/base/cleanup.h"
+#include "node/base/clock.h"
 #include "node/base/loop.h"
 
 #include <stdarg.h>
@@ -252,24 +253,68 @@ static void on_timer(void *arg)
 			      : "421 4.4.2 Disconnected for inactivity");
 }
 
+static size_t from_address(const struct front *f, const char *rip)
+{
+	size_t n = 0;
+
+	for (const struct list *i = f->lmtps.next; i != &f->lmtps; i = i->next)
+		n += strcmp(CONTAINER_OF(i, const struct lmtp, node)->addr.rip,
+			    rip) == 0;
+	return n;
+}
+
+/* Why not, or NULL.  One host that opens connections and says nothing leaves
+ * places to the others; who may use the UNIX socket is the socket's mode. */
+static const char *refusal(const struct front *f, const struct front_conf *c,
+			   const struct front_addr *addr, bool tls)
+{
+	if (f->draining || (tls && !c->tls))
+		return "421 4.3.2 Not available now, try again\r\n";
+	if (f->n_lmtps >= FRONT_LMTP_MAX)
+		return "421 4.3.2 Too many connections, try again\r\n";
+	if (addr->rip[0] &&
+	    from_address(f, addr->rip) >= FRONT_LMTP_PER_ADDRESS)
+		return "421 4.7.0 Too many connections from your address\r\n";
+	return NULL;
+}
+
+/* One line a minute: what refuses a thousand connections is not told a
+ * thousand times. */
+static void log_refusal(struct front *f, const struct front_addr *addr,
+			const char *why)
+{
+	uint64_t now = clock_mono(f->role->sys.clock);
+
+	if (f->draining ||
+	    (f->refused_usec && now - f->refused_usec < LMTP_REFUSED_LOG_USEC))
+		return;
+	f->refused_usec = now;
+	log_event(f->role->log, LOG_WARN, "lmtp_refused", NULL, "LMTP "
+		  "connection refused: %.*s: rip=%s, %zu connections",
+		  (int)strcspn(why + 10, ",\r"), why + 10, addr->rip,
+		  f->n_lmtps);
+}
+
 void lmtp_accept(struct front *f, struct front_conf *c, int fd, bool tls)
 {
 	struct err e = ERR_NONE;
+	struct front_addr addr;
+	const char *why;
 	struct lmtp *l;
 
-	if (f->n_lmtps >= FRONT_LMTP_MAX || f->draining || (tls && !c->tls)) {
-		static const char busy[] =
-			"421 4.3.2 Too many connections, try again\r\n";
-
+	front_addr_of(fd, &addr);
+	why = refusal(f, c, &addr, tls);
+	if (why) {
+		log_refusal(f, &addr, why);
 		if (!tls)
-			(void)!write(fd, busy, sizeof(busy) - 1);
+			(void)!write(fd, why, strlen(why));
 		close(fd);
 		return;
 	}
 	l = NEW(struct lmtp);
 	l->front = f;
 	l->conf = front_conf_ref(c);
-	front_addr_of(fd, &l->addr);
+	l->addr = addr;
 	l->unix_socket = !l->addr.rip[0];
 	front_session_id(f, l->sid);
 	list_append(&f->lmtps, &l->node);

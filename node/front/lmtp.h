@@ -26,6 +26,7 @@
 #define LMTP_TIMEOUT_USEC (300ull * 1000 * 1000)
 /* Silence, at an orderly stop, of a connection that may still do one mail. */
 #define LMTP_DRAIN_USEC (2u * 1000 * 1000)
+#define LMTP_REFUSED_LOG_USEC (60ull * 1000 * 1000)
 #define LMTP_RCPTS_MAX 200u		/* of one transaction */
 #define LMTP_BAD_MAX 20u
 #define LMTP_CHUNK 16384u		/* of DATA, decoded at a time */

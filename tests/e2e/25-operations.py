@@ -123,6 +123,29 @@ def connections_of_a_user_from_one_address_are_limited(t):
 
 
 @case
+def idle_lmtp_connections_of_one_address_leave_places_to_others(t):
+    n = t.node()
+    n.extra = 'service lmtp {\n  unix_listener lmtp {\n    mode = 0600\n  }\n}\n'
+    n.start()
+
+    def greeting(address):
+        s = socket.create_connection((n.host, n.lmtp), 20, (address, 0))
+        s.settimeout(20)
+        return s, s.recv(200)
+    idle = [greeting('127.0.0.1') for _ in range(100)]
+    t.equal({g[:4] for _, g in idle}, {b'220 '})
+    t.equal(greeting('127.0.0.1')[1], b'421 4.7.0 Too many connections from your address\r\n')
+    t.equal(greeting('127.0.0.2')[1][:4], b'220 ', 'another address')
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(n.dir + '/run/lmtp')
+    t.equal(s.recv(200)[:4], b'220 ', 'the UNIX socket')
+    s.close()
+    t.true('Too many connections from your address: rip=127.0.0.1' in n.log(), 'not logged')
+    idle.pop()[0].close()
+    wait('a place is free again', 10, lambda: greeting('127.0.0.1')[1][:4] == b'220 ')
+
+
+@case
 def a_second_start_on_the_same_base_dir_is_refused(t):
     n = t.node().start()
     r = subprocess.run([os.path.join(os.environ['BUILDDIR'], 'duetd'), '-F', '-c', n.conf],
