@@ -259,11 +259,13 @@ void imap_append_literal(struct imap *im, const struct imap_event *ev)
 		refuse(im, ev, "BAD", NULL, e.client);
 		return;
 	}
-	if (ev->literal.size == 0 || (max && ev->literal.size > max) ||
+	if (ev->literal.size == 0) {
+		refuse(im, ev, "NO", NULL, "Can't save a zero byte message.");
+		return;
+	}
+	if ((max && ev->literal.size > max) ||
 	    ev->literal.size > IMAP_APPEND_MAX) {
-		refuse(im, ev, "NO", "LIMIT", ev->literal.size ?
-		       "The message is too large." :
-		       "A message without octets can't be stored.");
+		refuse(im, ev, "NO", "LIMIT", "The message is too large.");
 		return;
 	}
 	if (ap->w->w.n_msgs >= IMAP_APPEND_MESSAGES_MAX) {

@@ -43,7 +43,6 @@ void cmd_enable(struct imap *im, const struct imap_command *cmd)
 	uint32_t what;
 	struct err e;
 	struct buf *out = imap_out(im);
-	bool had_condstore = im->condstore, had_qresync = im->qresync;
 
 	if (imap_enable_parse(cmd, &what, &e) < 0) {
 		imap_reply_bad(im, &e);
@@ -53,10 +52,12 @@ void cmd_enable(struct imap *im, const struct imap_command *cmd)
 		im->qresync = true;
 	if (what)
 		imap_condstore_on(im);
+	/* Also what was on already, by SELECT (CONDSTORE) or before: clients
+	 * look for the name. */
 	buf_str(out, "* ENABLED");
-	if ((what & IMAP_ENABLE_CONDSTORE) && !had_condstore)
+	if ((what & IMAP_ENABLE_CONDSTORE))
 		buf_str(out, " CONDSTORE");
-	if ((what & IMAP_ENABLE_QRESYNC) && !had_qresync)
+	if ((what & IMAP_ENABLE_QRESYNC))
 		buf_str(out, " QRESYNC");
 	buf_str(out, "\r\n");
 	imap_reply(im, "OK", NULL, "Enabled.");
