@@ -91,9 +91,9 @@ int conf_load_text(const char *path, struct slice text,
 
 /* ---- typed values ------------------------------------------------------ */
 
-static const struct conf_row *row_of(const char *name)
+static const struct conf_row *row_of(const struct conf *c, const char *name)
 {
-	const struct conf_row *row = conf_row_find(name);
+	const struct conf_row *row = conf_row_of(c, name);
 
 	assert(row && !(row->flags & CONF_F_BLOCK));
 	return row;
@@ -114,14 +114,14 @@ static uint64_t number(const struct conf *c, const struct conf_ctx *ctx,
 const char *conf_str(const struct conf *c, const struct conf_ctx *ctx,
 		     const char *name)
 {
-	row_of(name);
+	row_of(c, name);
 	return conf_text(c, ctx, name);
 }
 
 bool conf_bool(const struct conf *c, const struct conf_ctx *ctx,
 	       const char *name)
 {
-	const struct conf_row *row = row_of(name);
+	const struct conf_row *row = row_of(c, name);
 
 	assert(row->type == CONF_T_BOOL);
 	return number(c, ctx, name, row) != 0;
@@ -130,7 +130,7 @@ bool conf_bool(const struct conf *c, const struct conf_ctx *ctx,
 uint64_t conf_u64(const struct conf *c, const struct conf_ctx *ctx,
 		  const char *name)
 {
-	const struct conf_row *row = row_of(name);
+	const struct conf_row *row = row_of(c, name);
 
 	assert(row->type == CONF_T_UINT || row->type == CONF_T_OCT ||
 	       row->type == CONF_T_PORT || row->type == CONF_T_PERCENT);
@@ -140,7 +140,7 @@ uint64_t conf_u64(const struct conf *c, const struct conf_ctx *ctx,
 uint64_t conf_time(const struct conf *c, const struct conf_ctx *ctx,
 		   const char *name)
 {
-	const struct conf_row *row = row_of(name);
+	const struct conf_row *row = row_of(c, name);
 
 	assert(row->type == CONF_T_TIME || row->type == CONF_T_MSECS);
 	return number(c, ctx, name, row);
@@ -149,7 +149,7 @@ uint64_t conf_time(const struct conf *c, const struct conf_ctx *ctx,
 uint64_t conf_size(const struct conf *c, const struct conf_ctx *ctx,
 		   const char *name)
 {
-	const struct conf_row *row = row_of(name);
+	const struct conf_row *row = row_of(c, name);
 
 	assert(row->type == CONF_T_SIZE);
 	return number(c, ctx, name, row);
@@ -158,7 +158,7 @@ uint64_t conf_size(const struct conf *c, const struct conf_ctx *ctx,
 bool conf_is_set(const struct conf *c, const struct conf_ctx *ctx,
 		 const char *name)
 {
-	const struct conf_row *row = row_of(name);
+	const struct conf_row *row = row_of(c, name);
 
 	return !conf_value_same(row, conf_text(c, ctx, name),
 				conf_default(name, row));
@@ -173,7 +173,7 @@ struct slice conf_content(const struct conf *c, const struct conf_ctx *ctx,
 		*path_out = x && x->from_file ? x->from_file : "";
 	if (x)
 		return x->bytes;
-	return slice_str(conf_default(name, row_of(name)));
+	return slice_str(conf_default(name, row_of(c, name)));
 }
 
 const char *conf_where(const struct conf *c, const struct conf_ctx *ctx,

@@ -68,7 +68,12 @@ struct conf {
 	size_t n_files, cap_files;
 	size_t n_entries;
 	const char *base_dir;
+	struct map *rows;	/* of names that stand for one setting */
 };
+
+/* As conf_row_find(), in constant time where path has no part that is free:
+ * deliveries and logins ask.  A reload makes a new struct conf. */
+const struct conf_row *conf_row_of(const struct conf *c, const char *path);
 
 /* conf_store.c */
 struct conf *conf_new(const char *path);

@@ -19,7 +19,22 @@ struct conf *conf_new(const char *path)
 	c->arena = arena_new(16384);
 	c->path = arena_strdup(c->arena, path);
 	conf_layer_for(c, &none, 0);
+	c->rows = map_new();
+	for (size_t i = 0; conf_row_at(i); i++) {
+		const struct conf_row *row = conf_row_at(i);
+		struct slice name = slice_str(row->name);
+
+		if (!strchr(row->name, '*') && !map_get(c->rows, name))
+			map_put(c->rows, name, (void *)(uintptr_t)row);
+	}
 	return c;
+}
+
+const struct conf_row *conf_row_of(const struct conf *c, const char *path)
+{
+	const struct conf_row *row = map_get(c->rows, slice_str(path));
+
+	return row ? row : conf_row_find(path);
 }
 
 struct conf *conf_ref(struct conf *c)
@@ -36,6 +51,7 @@ void conf_unref(struct conf *c)
 		map_free(c->layers[i].map);
 		free(c->layers[i].entries);
 	}
+	map_free(c->rows);
 	free(c->layers);
 	free(c->notes);
 	free(c->files);
@@ -299,14 +315,14 @@ const char *conf_text(const struct conf *c, const struct conf_ctx *ctx,
 	const struct conf_row *row;
 
 	if (over) {
-		row = conf_row_find(path);
+		row = conf_row_of(c, path);
 		if (!row || conf_value_parse(row, over, NULL, NULL) == 0)
 			return over;
 	}
 	x = conf_lookup(c, ctx, path);
 	if (x)
 		return x->text;
-	return conf_default(path, conf_row_find(path));
+	return conf_default(path, conf_row_of(c, path));
 }
 
 const char *conf_textf(const struct conf *c, const struct conf_ctx *ctx,

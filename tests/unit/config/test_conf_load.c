@@ -1,6 +1,8 @@
 /* Grammar, includes, filters, variables, errors. */
 
 #include "tests/unit/config/conf_test.h"
+#include "node/base/map.h"
+#include "node/config/conf_int.h"
 
 #define AT "Error in configuration file t.conf line "
 
@@ -455,6 +457,30 @@ static void fields_of_a_user_win_over_everything(void)
 	conf_unref(c);
 }
 
+static void a_row_is_found_the_same_by_map_and_by_search(void)
+{
+	struct conf *c = conf_new("t.conf");
+	static const char *const free_names[] = {
+		"plugin/whatever", "service/lmtp/user", "no_such_setting",
+		"service/x/unix_listener/y/mode", "*", "",
+	};
+	size_t plain = 0;
+
+	for (size_t i = 0; conf_row_at(i); i++) {
+		const char *name = conf_row_at(i)->name;
+
+		CU_CLAIM(conf_row_of(c, name) == conf_row_find(name), "%s",
+			 name);
+		plain += map_get(c->rows, slice_str(name)) != NULL;
+	}
+	CU_CLAIM(plain > 300, "only %zu rows are in the map", plain);
+	for (size_t i = 0; i < ARRAY_LEN(free_names); i++)
+		CU_CLAIM(conf_row_of(c, free_names[i]) ==
+				 conf_row_find(free_names[i]), "%s",
+			 free_names[i]);
+	conf_unref(c);
+}
+
 CU_TESTS(CU_CASE(errors_have_file_line_and_text),
 	 CU_CASE(values_are_cut_out_of_lines),
 	 CU_CASE(a_sign_without_blank_is_a_comment_and_a_warning),
@@ -474,4 +500,5 @@ CU_TESTS(CU_CASE(errors_have_file_line_and_text),
 	 CU_CASE(a_secret_that_others_can_read_is_a_warning),
 	 CU_CASE(a_file_of_settings_with_a_secret_is_for_its_owner),
 	 CU_CASE(paths_of_no_block_are_unknown), CU_CASE(limits_hold), CU_CASE(overrides_of_a_tool_win),
+	 CU_CASE(a_row_is_found_the_same_by_map_and_by_search),
 	 CU_CASE(fields_of_a_user_win_over_everything))
