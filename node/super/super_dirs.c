@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,11 +158,17 @@ static void note_instance(struct super *s)
 	char *own = xprintf("\t%s\t", s->base_dir);
 	struct buf old, new;
 	struct slice rest;
+	int lock;
 
 	buf_init(&old, 1 << 20);
 	buf_init(&new, 1 << 20);
 	if (s->owner.root)
 		fsio_mkdirs(s->sys.fs, DUET_LOCALSTATEDIR "/lib/duet", 0755);
+	/* Two nodes of one machine start at once: neither loses the other's
+	 * line.  Others than root cannot open the file, so not hold us up. */
+	lock = open(INSTANCES ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock >= 0)
+		flock(lock, LOCK_EX);
 	fsio_read_file(s->sys.fs, INSTANCES, 1 << 20, &old);
 	buf_str(&new, line);
 	for (rest = buf_all(&old); rest.n;) {
@@ -175,6 +182,8 @@ static void note_instance(struct super *s)
 	}
 	if (access(DUET_LOCALSTATEDIR "/lib/duet", W_OK) == 0)
 		fsio_replace_file(s->sys.fs, INSTANCES, buf_all(&new), 0644);
+	if (lock >= 0)
+		close(lock);
 	buf_fini(&old);
 	buf_fini(&new);
 	free(own);
