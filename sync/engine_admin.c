@@ -12,8 +12,9 @@ int engine_takeover(struct engine *e, struct account *a, bool accept_stale,
 	if (peer_holds(&ea->peer))
 		return 0;
 	if (e->env.link)
-		return err_set(err, E_TEMP, "the partner is there: use "
-			       "`duetadm pair switchover'");
+		return err_set(err, E_TEMP, "the partner is there: "
+			       "`duetadm pair switchover %s', typed at the "
+			       "partner, gives it to this node", ea->name);
 	if (!e->env.trusted)
 		return err_set(err, E_TEMP, "the copy on this node is not "
 			       "complete");

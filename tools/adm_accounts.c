@@ -192,6 +192,27 @@ void adm_accounts_fini(struct adm_accounts *a)
 	a->n = 0;
 }
 
+static bool is_there(const struct adm_accounts *a, const char *name)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->v[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+int adm_users_missing(const struct adm_cli *c, const struct adm_users *u,
+		      const struct adm_accounts *a)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (!strpbrk(u->masks[i], "*?") && !is_there(a, u->masks[i]))
+			return adm_error(c, EX_NOUSER, "%s is not an account "
+					 "of this pair (`%s pair status '*'' "
+					 "lists them; an account is made by "
+					 "its first login or mail)",
+					 u->masks[i], c->program);
+	return 0;
+}
+
 bool adm_account_is(const struct adm_account *a, const char *state)
 {
 	return strcmp(a->state, state) == 0;

@@ -54,6 +54,10 @@ void adm_account_join(struct arena *a, struct adm_account *here,
 /* An exit status; errors were printed.  flags: CALL_STATUS, CALL_HERE. */
 int adm_accounts_read(const struct adm_cli *c, const struct adm_users *users,
 		      unsigned flags, struct adm_accounts *out);
+/* A name that is spelt out is meant: EX_NOUSER with a line for the first that
+ * is none of the accounts, else 0.  A mask may match nothing. */
+int adm_users_missing(const struct adm_cli *c, const struct adm_users *u,
+		      const struct adm_accounts *a);
 void adm_accounts_fini(struct adm_accounts *a);
 /* Is it in this state ("SYNC")? */
 bool adm_account_is(const struct adm_account *a, const char *state);

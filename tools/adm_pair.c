@@ -288,6 +288,8 @@ const char *adm_pair_missing(struct arena *a, const struct adm_account *v,
 		return "all that the copy here does not have yet";
 	if (adm_account_is(v, "FORKED"))
 		return "the partner's branch";
+	if (v->mismatch && v->holder != (int)index)
+		return "unknown: comparison failed, the copies differ";
 	if (adm_account_is(v, "SINGLE") || v->holder == (int)index)
 		return v->stale ? arena_printf(a, "what the partner had "
 					       "beyond this copy (unknown "
@@ -322,6 +324,8 @@ int adm_cmd_pair_ready(struct adm_cli *c, int argc, char **argv)
 	r = adm_node_read(c, &node);
 	if (r == 0)
 		r = adm_accounts_read(c, &u, 0, &a);
+	if (r == 0)
+		r = adm_users_missing(c, &u, &a);
 	if (r == 0 && c->formatter)
 		p = adm_print(c, "table", ready_columns, 3, 2);
 	for (size_t i = 0; r == 0 && i < a.n; i++) {

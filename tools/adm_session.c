@@ -288,7 +288,7 @@ static int kick(struct adm_cli *c, struct sessions *s, struct kicked *k)
 			      "now: sessions that it serves go on; type the "
 			      "same command there, or again when `%s pair "
 			      "status' shows the link up", c->program);
-	if (!k->n && r == 0) {
+	if (!k->n && r == 0 && !c->formatter) {
 		fputs("no users kicked\n", c->out);
 		return EX_NOTFOUND;
 	}
@@ -299,7 +299,7 @@ static int kick(struct adm_cli *c, struct sessions *s, struct kicked *k)
 	for (size_t i = 0; i < k->n; i++)
 		print_row(p, &k->v[i]);
 	print_end(p);
-	return r;
+	return k->n || r ? r : EX_NOTFOUND;
 }
 
 int adm_cmd_kick(struct adm_cli *c, int argc, char **argv)

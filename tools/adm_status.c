@@ -339,7 +339,8 @@ static void account_line(struct print *p, const struct adm_account *v,
 		number(t, v->records), number(t, v->bytes),
 		number(t, v->unsafe_acks), number(t, v->unsafe_bytes),
 		number(t, v->waiting),
-		*v->parked_why ? v->parked_why
+		v->mismatch ? "comparison failed: the copies differ"
+		: *v->parked_why ? v->parked_why
 			       : v->stale ? "maybe stale: taken over, the "
 					    "partner was not heard since"
 					  : "-"});
@@ -368,7 +369,7 @@ int adm_cmd_pair_status(struct adm_cli *c, int argc, char **argv)
 	struct adm_accounts a = {.n = 0};
 	struct adm_node node;
 	struct adm_sums sums;
-	int ch, r = 0;
+	int ch, r = 0, worst;
 
 	while (r == 0 &&
 	       (ch = adm_getopt(c, argc, argv, "u:AF:", NULL)) != -1) {
@@ -383,7 +384,9 @@ int adm_cmd_pair_status(struct adm_cli *c, int argc, char **argv)
 	if (r == 0)
 		r = adm_accounts_read(c, &u, 0, &a);
 	if (r == 0 && u.n) {
-		r = accounts(c, &a);
+		r = adm_users_missing(c, &u, &a);
+		worst = accounts(c, &a);
+		r = r ? r : worst;
 	} else if (r == 0) {
 		adm_sums_of(&a, &sums);
 		overview(c, &node, &a, &sums);

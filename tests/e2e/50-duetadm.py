@@ -37,6 +37,7 @@ def kick_ends_the_sessions_it_names(t):
     alice, bob = client(n, 'alice'), client(n, 'bob')
     t.equal(n.adm('kick', 'nobody*'), (68, 'no users kicked\n', ''))
     t.equal(n.adm('kick', '192.0.2.1')[0], 68)
+    t.equal(n.adm('--json', 'kick', 'nobody*'), (68, '[]\n', ''))
     t.equal(n.adm('kick')[0], 64, 'kick of nobody in particular')
     t.equal(n.adm('kick', 'alice'),
             (0, 'kicked connections from the following users:\nalice\n', ''))

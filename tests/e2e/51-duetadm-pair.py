@@ -12,6 +12,9 @@ from duet_e2e import case, main, wait
 @case
 def the_state_of_a_pair_is_shown_on_both_nodes(t):
     pair = t.pair()
+    if t.root:
+        paths = [r['path'] for r in rows(pair.a.adm('-f', 'tab', 'instance', 'list')[1])]
+        t.true(all(n.dir + '/run' in paths for n in pair.nodes), 'started at once, one is lost: %r' % paths)
     deliver(pair.a, 'alice')
     for n in pair.nodes:
         code, out, err = n.adm('-f', 'tab', 'pair', 'status')
@@ -294,6 +297,24 @@ def queues_show_new_mail_and_other_changes(t):
     for n in pair.nodes:
         got = fields(n.adm('-f', 'tab', 'replicator', 'status')[1])
         t.equal({got["Queued '%s' requests" % w] for w in ('sync', 'high', 'low', 'failed')}, {'0'}, n.name)
+
+
+@case
+def a_name_that_is_no_account_is_said(t):
+    pair = t.pair()
+    deliver(pair.a, 'alice')
+    pair.in_sync()
+    has, other = holder(pair, 'alice')
+    for n in pair.nodes:
+        for command in (('pair', 'status'), ('pair', 'ready'), ('pair', 'selftest'), ('pair', 'takeover'),
+                        ('replicator', 'replicate'), ('replicator', 'remove')):
+            code, _, err = n.adm(*command, 'alcie')
+            t.equal((code, 'account' in err), (67, True), '%s: %s' % (' '.join(command), err))
+        t.equal(n.adm('pair', 'status', 'alice')[0], 0)
+        t.equal(n.adm('pair', 'status', 'x*')[0], 0, 'a mask may match nothing')
+    code, _, err = other.adm('pair', 'takeover', 'alice')
+    t.equal((code, 'typed at the partner' in err), (75, True), err)
+    t.equal(has.adm('pair', 'takeover', 'alice'), (0, '', ''))
 
 
 @case

@@ -201,6 +201,8 @@ static void trouble_of_either_copy_is_shown(void)
 	CU_EQ_STR(v.parked_why, "at the partner: its log is damaged");
 	CU_CLAIM(v.mismatch, "a failed comparison");
 	CU_EQ_STR(adm_pair_missing(a, &v, 0, "T"), NULL);
+	CU_EQ_STR(adm_pair_missing(a, &v, 1, "T"),
+		  "unknown: comparison failed, the copies differ");
 	/* A copy that is made there is no loss here; made here it is. */
 	copy = account(a, "SEEDING", "0", "0");
 	v = holder;
