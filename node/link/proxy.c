@@ -8,7 +8,10 @@
  *   LOGIN_ENDED ◄───── CLOSE ◄─────────────► end
  *
  * OPEN's `extra` is the LOGIN_ASK head as it is.  Each direction has a window
- * of LINK_CREDIT bytes: without credit nothing is read from that side.
+ * of LINK_CREDIT bytes: without credit nothing is read from that side.  A
+ * stream that breaks these rules ends, and nothing else does.
+ *
+ * Numbers of streams: the lowest bit is the index of the node that opened it.
  *
  * An admin connection (docs/admin-protocol.md) goes the same way: service
  * "doveadm", `extra` its 16-byte head, name "status" if only the status may be
@@ -22,12 +25,12 @@
 #include "node/base/buf.h"
 #include "node/base/cleanup.h"
 #include "node/base/loop.h"
+#include "node/base/map.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PROXIES_MAX 20000u
 #define PROXY_BUF 65536u
 /* Credit goes back in pieces of this size, not for each byte. */
 #define PROXY_CREDIT_STEP (LINK_CREDIT / 4)
@@ -53,14 +56,12 @@ struct proxy {
 
 static struct proxy *find(struct sync_node *sn, uint64_t id)
 {
-	for (struct list *i = sn->proxies.next; i != &sn->proxies;
-	     i = i->next) {
-		struct proxy *p = CONTAINER_OF(i, struct proxy, node);
+	return map_get(sn->proxy_of, slice_of(&id, sizeof(id)));
+}
 
-		if (p->id == id)
-			return p;
-	}
-	return NULL;
+static bool room(const struct sync_node *sn)
+{
+	return map_size(sn->proxy_of) < sn->proxies_max;
 }
 
 static struct proxy *find_request(struct sync_peer *peer, uint64_t request)
@@ -86,6 +87,7 @@ static struct proxy *proxy_new(struct sync_node *sn, uint64_t id, bool near)
 	p->line_end = true;
 	p->admin_fd = -1;
 	list_append(&sn->proxies, &p->node);
+	map_put(sn->proxy_of, slice_of(&p->id, sizeof(p->id)), p);
 	return p;
 }
 
@@ -102,6 +104,7 @@ static void say(struct proxy *p, enum ipc_type type, const struct ipc_head *h,
 static void proxy_free(struct proxy *p)
 {
 	list_remove(&p->node);
+	map_remove(p->sn->proxy_of, slice_of(&p->id, sizeof(p->id)));
 	if (p->stream)
 		stream_finish(p->stream);
 	if (p->admin_fd >= 0)
@@ -246,7 +249,11 @@ static void open_stream(struct sync_peer *front, uint64_t request,
 	m.stream.service = slice_str(h->service);
 	m.stream.remote = slice_str(h->rip);
 	m.stream.extra = raw;
-	if (!sn->link || !send_msg(p, LINK_STREAM_OPEN, &m)) {
+	if (map_size(sn->proxy_of) > sn->proxies_max) {
+		refuse_front(p, E_LIMIT, "too many sessions are carried over "
+			     "the link to the partner");
+		proxy_free(p);
+	} else if (!sn->link || !send_msg(p, LINK_STREAM_OPEN, &m)) {
 		refuse_front(p, E_TEMP, "the link to the partner is down");
 		proxy_free(p);
 	}
@@ -328,6 +335,11 @@ void proxy_admin(struct sync_node *sn, int fd, const struct admin_head *to,
 
 	if (!sn->link) {
 		refuse_admin(sn, fd, "this node has no partner");
+		return;
+	}
+	if (!room(sn)) {
+		refuse_admin(sn, fd, "too many sessions are carried over the "
+			     "link to the partner");
 		return;
 	}
 	there.partner = false;
@@ -465,15 +477,35 @@ void proxy_from_store(struct sync_peer *store, struct ipc_msg *m,
 
 /* ---- the link ---------------------------------------------------------------------------- */
 
+/* This end's process hears that the stream is over. */
+static void tell_over(struct proxy *p, int code, const char *text)
+{
+	if (p->admin && p->admin_fd >= 0) {
+		refuse_admin(p->sn, p->admin_fd, "the partner refuses the "
+			     "question; its log says more");
+		p->admin_fd = -1;
+	} else if (p->near && !p->served) {
+		refuse_front(p, code ? code : E_TEMP, text);
+	} else if (p->near) {
+		say(p, IPC_LOGIN_ENDED, NULL, SLICE_NONE, -1);
+	} else if (!p->served) {
+		say(p, IPC_LOGIN_CANCEL, NULL, SLICE_NONE, -1);
+	}
+}
+
+/* The other end is at fault: this stream is over. */
+static void broken(struct proxy *p, const char *why)
+{
+	send_close(p, E_PROTO, why);
+	tell_over(p, E_PROTO, why);
+	proxy_free(p);
+}
+
 static void on_data(struct proxy *p, const struct link_msg *m)
 {
 	if (!p->stream || stream_out_pending(p->stream) + m->body.n >
 				  LINK_CREDIT + PROXY_BUF) {
-		/* More than its credit: the other end is at fault. */
-		send_close(p, E_PROTO, "more bytes than credit");
-		if (p->near)
-			say(p, IPC_LOGIN_ENDED, NULL, SLICE_NONE, -1);
-		proxy_free(p);
+		broken(p, "more bytes than credit");
 		return;
 	}
 	if (m->body.n)
@@ -492,20 +524,48 @@ static void on_far_close(struct proxy *p, const struct link_msg *m)
 {
 	char text[LINK_TEXT_MAX + 1];
 
-	if (p->admin && p->admin_fd >= 0) {
-		refuse_admin(p->sn, p->admin_fd, "the partner refuses the "
-			     "question; its log says more");
-		p->admin_fd = -1;
-	} else if (p->near && !p->served) {
-		snprintf(text, sizeof(text), "%.*s", (int)m->text.text.n,
-			 (const char *)m->text.text.p);
-		refuse_front(p, m->text.code ? m->text.code : E_TEMP, text);
-	} else if (p->near) {
-		say(p, IPC_LOGIN_ENDED, NULL, SLICE_NONE, -1);
-	} else if (!p->served) {
-		say(p, IPC_LOGIN_CANCEL, NULL, SLICE_NONE, -1);
-	}
+	snprintf(text, sizeof(text), "%.*s", (int)m->text.text.n,
+		 (const char *)m->text.text.p);
+	tell_over(p, m->text.code, text);
 	proxy_free(p);
+}
+
+static void on_credit(struct proxy *p, uint64_t n)
+{
+	if (n > LINK_CREDIT - p->credit) {
+		broken(p, "more credit than the window");
+		return;
+	}
+	p->credit += n;
+	if (p->near)
+		near_credit(p);
+	pump(p);
+}
+
+/* What the partner may not open, or not now. */
+static const char *not_opened(const struct sync_node *sn, uint64_t id)
+{
+	if ((id & 1) == sn->role->identity.index)
+		return "the number of a stream of this node";
+	if (!room(sn))
+		return "too many sessions are carried over the link";
+	return NULL;
+}
+
+static void opened_there(struct sync_node *sn, const struct link_msg *m)
+{
+	const char *why = not_opened(sn, m->id);
+	struct link_msg no = {.type = LINK_STREAM_CLOSE, .id = m->id};
+
+	if (why) {
+		no.text.code = E_LIMIT;
+		no.text.text = slice_str(why);
+		node_link_send_stream(sn->link, &no);
+	} else if (slice_is(m->stream.service, ADMIN_SERVICE)) {
+		on_open_admin(sn, m);
+	} else {
+		on_open(sn, m);
+	}
 }
 
 void proxy_from_link(struct sync_node *sn, const struct link_msg *m)
@@ -513,10 +573,8 @@ void proxy_from_link(struct sync_node *sn, const struct link_msg *m)
 	struct proxy *p = find(sn, m->id);
 
 	if (m->type == LINK_STREAM_OPEN) {
-		if (!p && slice_is(m->stream.service, ADMIN_SERVICE))
-			on_open_admin(sn, m);
-		else if (!p)
-			on_open(sn, m);
+		if (!p)
+			opened_there(sn, m);
 		return;
 	}
 	if (!p)
@@ -526,10 +584,7 @@ void proxy_from_link(struct sync_node *sn, const struct link_msg *m)
 		on_data(p, m);
 		break;
 	case LINK_STREAM_CREDIT:
-		p->credit += m->stream.credit;
-		if (p->near)
-			near_credit(p);
-		pump(p);
+		on_credit(p, m->stream.credit);
 		break;
 	case LINK_STREAM_CLOSE:
 		on_far_close(p, m);

@@ -5,6 +5,7 @@
 #include "node/base/buf.h"
 #include "node/base/cleanup.h"
 #include "node/base/loop.h"
+#include "node/base/map.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -350,6 +351,8 @@ static int sync_prepare(struct role *r, struct conf *c, bool reload,
 	list_init(&sn->listeners);
 	list_init(&sn->conns);
 	list_init(&sn->proxies);
+	sn->proxy_of = map_new();
+	sn->proxies_max = PROXIES_MAX;
 	for (unsigned i = 0; i < SYNC_STORES_MAX; i++) {
 		sn->stores[i] = (struct sync_peer){.node = sn, .kind = ROLE_STORE,
 						   .index = i};

@@ -25,9 +25,12 @@
 #define LINK_ACCEPTED_MAX 32u		/* that have not finished SCRAM */
 #define LINK_IN_MAX (IPC_MESSAGE_MAX + 65536u)
 #define LINK_OUT_MAX (80u * 1024 * 1024)
+/* Sessions and admin connections that the link carries, both directions. */
+#define PROXIES_MAX 20000u
 
 struct loop_timer;
 struct loop_io;
+struct map;
 struct sync_node;
 
 struct sync_peer {
@@ -65,6 +68,8 @@ struct sync_node {
 	struct loop_timer *forget_late;
 	bool has_accounts;
 	struct list proxies;
+	struct map *proxy_of;		/* number of the stream → it */
+	size_t proxies_max;		/* PROXIES_MAX */
 	uint64_t last_stream;
 	char status[200];
 	char last_trouble[300];		/* logged once until it changes */

@@ -5,3 +5,5 @@ unit_TESTS += tests/unit/node/test_imap_garbage
 # Identity, heads between roles, delivery headers.
 unit_TESTS += tests/unit/node/test_identity tests/unit/node/test_ipc_msg
 unit_TESTS += tests/unit/node/test_trace
+# Sessions over the link.
+unit_TESTS += tests/unit/node/test_proxy
