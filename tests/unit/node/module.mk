@@ -6,4 +6,4 @@ unit_TESTS += tests/unit/node/test_imap_garbage
 unit_TESTS += tests/unit/node/test_identity tests/unit/node/test_ipc_msg
 unit_TESTS += tests/unit/node/test_trace
 # Sessions over the link.
-unit_TESTS += tests/unit/node/test_proxy
+unit_TESTS += tests/unit/node/test_proxy tests/unit/node/test_login_moved
