@@ -255,15 +255,23 @@ static void each(struct engine *e, enum peer_event_kind k)
 	}
 }
 
-/* Gives whether what this node says of itself in its Positions changed. */
-static bool partner_is(struct engine *e, const struct engine_link *l)
+enum news { NEWS_NONE, NEWS_PARTNER, NEWS_OWN };
+
+/* OWN: what this node says of itself in its Positions changed. */
+static enum news partner_is(struct engine *e, const struct engine_link *l)
 {
-	bool changed = e->env.trusted != l->trusted ||
-		       e->env.regressed != l->regressed;
+	enum news news = NEWS_NONE;
 	struct journal_id j[LINK_JOURNALS_MAX];
 	size_t n = l->n_journals < LINK_JOURNALS_MAX ? l->n_journals :
 		   LINK_JOURNALS_MAX;
 
+	if (e->env.partner_trusted != l->partner_trusted ||
+	    e->env.partner_regressed != l->partner_regressed ||
+	    e->env.partner_empty != l->partner_empty ||
+	    e->env.partner_lost != l->partner_lost)
+		news = NEWS_PARTNER;
+	if (e->env.trusted != l->trusted || e->env.regressed != l->regressed)
+		news = NEWS_OWN;
 	e->env.partner_trusted = l->partner_trusted;
 	e->env.partner_regressed = l->partner_regressed;
 	e->env.partner_empty = l->partner_empty;
@@ -277,7 +285,7 @@ static bool partner_is(struct engine *e, const struct engine_link *l)
 					   l->journals[i].last_batch};
 	if (n)
 		store_partner_journals(e->store, j, n);
-	return changed;
+	return news;
 }
 
 static void resign(struct engine *e);
@@ -286,7 +294,7 @@ void engine_link_up(struct engine *e, const struct engine_link *l)
 {
 	bool again = e->env.link && l->partner_boot == e->partner_boot &&
 		     l->link == e->link_id;
-	bool changed;
+	enum news news;
 	size_t i = 0;
 	void *v;
 
@@ -301,12 +309,13 @@ void engine_link_up(struct engine *e, const struct engine_link *l)
 	}
 	e->env.member = true;
 	e->env.single = e->env.forgotten = false;
-	changed = partner_is(e, l);
+	news = partner_is(e, l);
 	if (again) {
 		/* Only what is known of one of them changed.  What this node
 		 * may do is part of its Position: the partner must see it
-		 * before anything is done with it. */
-		each(e, changed ? EV_GATE : EV_WANTED);
+		 * before anything is done with it.  Mostly it is journals. */
+		if (news)
+			each(e, news == NEWS_OWN ? EV_GATE : EV_WANTED);
 		return;
 	}
 	if (e->env.link)

@@ -50,6 +50,8 @@ void node_link_tell_up(struct node_link *n, int process)
 		m.up.journals = c->journals;
 		m.up.n_journals = c->n_journals;
 	}
+	if (process < 0)
+		n->journals_moved = false;
 	n->out.to_store(n->out.arg, process, &m);
 }
 

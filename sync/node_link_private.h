@@ -17,6 +17,9 @@
 #define NODE_LINK_RETRY_TICKS 10u	/* after a refusal */
 #define NODE_LINK_TELL_TICKS 2u		/* a report takes one */
 #define NODE_LINK_RESIGN_TICKS 10u
+/* The stores are told of the partner's journals: they remember them at once,
+ * over a restart of sync too, and write them down with their next batch. */
+#define NODE_LINK_JOURNALS_TICKS 2u
 #define NODE_LINK_EQUAL_TICKS 3u	/* before a node is trusted */
 /* After a regression is over, what was on its way about it is not believed. */
 #define NODE_LINK_SETTLE_TICKS 20u
@@ -62,6 +65,7 @@ struct node_link {
 	uint32_t failed;
 	uint64_t links;			/* differs for every UP */
 	uint64_t told, told_tick;	/* serial of the last UP or DOWN */
+	bool journals_moved;		/* the partner's, since it was told */
 	unsigned silent;
 	bool heard, sent;
 	/* the partner, while UP */

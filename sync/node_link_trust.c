@@ -177,6 +177,10 @@ void trust_heartbeat(struct node_link *n, const struct link_heartbeat *b)
 	}
 	if (!c)
 		return;
+	if (c->n_journals != b->n_journals ||
+	    (b->n_journals && memcmp(c->journals, b->journals,
+				     b->n_journals * sizeof(*b->journals))))
+		n->journals_moved = true;
 	c->n_journals = b->n_journals;
 	if (b->n_journals)
 		memcpy(c->journals, b->journals,
@@ -207,8 +211,8 @@ void trust_heartbeat(struct node_link *n, const struct link_heartbeat *b)
 			memcpy(n->heard_journals, b->journals,
 			       b->n_journals * sizeof(*b->journals));
 	}
-	/* The stores write the journals down with their next batch. */
-	if (changed || n->tick % 20 == 0)
+	if (changed || (n->journals_moved && n->tick - n->told_tick >=
+					     NODE_LINK_JOURNALS_TICKS))
 		node_link_tell_up(n, -1);
 }
 
