@@ -110,7 +110,7 @@ static int parse_args(int argc, char **argv, struct args *a)
 					      {0}};
 	int c, r = 0;
 
-	while ((c = getopt_long(argc, argv, "+ac:df:hm:nNo:PSsx", longs,
+	while ((c = getopt_long(argc, argv, "ac:df:hm:nNo:PSsx", longs,
 				NULL)) != -1) {
 		switch (c) {
 		case 'a': set_what(a, CONF_DUMP_ALL); break;

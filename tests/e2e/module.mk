@@ -1,6 +1,7 @@
 # Real daemons, real clients: each script is a suite of cases.
 e2e_TESTS += tests/e2e/10-single-node.py
 e2e_TESTS += tests/e2e/20-imap-clients.py
+e2e_TESTS += tests/e2e/22-imap-dovecot.py
 e2e_TESTS += tests/e2e/25-operations.py
 e2e_TESTS += tests/e2e/30-pair.py
 e2e_TESTS += tests/e2e/40-kill.py

@@ -102,6 +102,8 @@ static void options_do_what_doveconfs_do(void)
 			  "doveadm_password = geheim12\n");
 		claim_run(ARGS("-h", "-c", good, "mail_location"), 0,
 			  "=sdbox:/var/mail/%n/\n");
+		claim_run(ARGS("-h", "mail_location", "-c", good), 0,
+			  "=sdbox:/var/mail/%n/\n");
 		claim_run(ARGS("-f", "protocol=imap", "-c", good,
 			       "mail_debug"),
 			  0, "=mail_debug = yes\n");
