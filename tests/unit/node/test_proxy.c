@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -330,7 +331,44 @@ static void sessions_over_control_end_with_the_link(void)
 	CU_CLAIM(!nl->streams_on_control, "the next link chooses anew");
 }
 
-CU_TESTS(CU_CASE(the_partner_opens_no_more_than_the_limit),
+/* --- before it is a link ----------------------------------------------------- */
+
+static void a_handshake_has_three_seconds(void)
+{
+	struct timespec from, now;
+	time_t late = time(NULL) + 15;
+	char text[16];
+	int fd[2];
+
+	setup();
+	CU_EQ_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	link_accept(sn, fd[1]);
+	CU_EQ_INT(sn->n_handshakes, 1);
+	while (sn->n_handshakes && time(NULL) < late)
+		loop_turn(role.loop, 50000);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	CU_EQ_INT(sn->n_handshakes, 0);
+	/* Not before: 3 s is what a slow link may need. */
+	CU_CLAIM((now.tv_sec - from.tv_sec) * 1000 +
+		 (now.tv_nsec - from.tv_nsec) / 1000000 >= 2900, "too soon");
+	run();
+	CU_EQ_INT(read(fd[0], text, sizeof(text)), 0);	/* closed */
+	close(fd[0]);
+	/* Nor are there more of them than the limit. */
+	for (unsigned i = 0; i <= LINK_ACCEPTED_MAX; i++) {
+		CU_EQ_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+				     fd), 0);
+		link_accept(sn, fd[1]);
+		close(fd[0]);
+	}
+	CU_EQ_INT(sn->n_handshakes, LINK_ACCEPTED_MAX);
+	run();
+	CU_EQ_INT(sn->n_handshakes, 0);
+}
+
+CU_TESTS(CU_CASE(a_handshake_has_three_seconds),
+	 CU_CASE(the_partner_opens_no_more_than_the_limit),
 	 CU_CASE(the_partner_opens_none_of_our_numbers),
 	 CU_CASE(more_credit_than_the_window_ends_the_stream),
 	 CU_CASE(bytes_before_their_time_take_the_login_back),
