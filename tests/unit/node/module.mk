@@ -7,3 +7,5 @@ unit_TESTS += tests/unit/node/test_identity tests/unit/node/test_ipc_msg
 unit_TESTS += tests/unit/node/test_trace
 # Sessions over the link.
 unit_TESTS += tests/unit/node/test_proxy tests/unit/node/test_login_moved
+# Settings of a real store.
+unit_TESTS += tests/unit/node/test_store_settings
