@@ -99,6 +99,9 @@ void engine_reconfigure(struct engine *e, const struct engine_opts *o)
 	e->env.handover_interval =
 		(unsigned)(o->handover_interval_usec / (500 * USEC_PER_MSEC));
 	e->o.manual = e->env.manual = o->manual;
+	e->o.max_conns = o->max_conns ? o->max_conns : ENGINE_CONNS_DEFAULT;
+	if (e->o.max_conns > ENGINE_CONNS_MAX)
+		e->o.max_conns = ENGINE_CONNS_MAX;
 	e->env.seed_records = o->seed_records;
 }
 

@@ -18,6 +18,9 @@ struct engine;
 struct link_msg;	/* proto/link.h */
 struct link_journal;
 
+#define ENGINE_CONNS_DEFAULT 10u
+#define ENGINE_CONNS_MAX 100u
+
 enum degraded_policy { DEGRADED_ACK, DEGRADED_TEMPFAIL };
 
 struct engine_opts {
@@ -31,6 +34,9 @@ struct engine_opts {
 	/* There was a partner, and it is written off (engine_forget_peer()). */
 	bool forgotten;
 	bool manual;			/* pair_partition = manual */
+	/* replication_max_conns: bodies, and seeds, coming in at a time; 0 =
+	 * ENGINE_CONNS_DEFAULT, at most ENGINE_CONNS_MAX. */
+	unsigned max_conns;
 	/* In ticks of 500 ms: */
 	unsigned ack_timeout, takeover_delay, start_window;
 	uint64_t handover_interval_usec;

@@ -130,7 +130,7 @@ static void start_next(struct engine *e)
 	if (!e->env.link)
 		return;
 	for (l = e->transfers.next; l != &e->transfers &&
-	     e->transfers_active < ENGINE_TRANSFERS_MAX; l = l->next) {
+	     e->transfers_active < e->o.max_conns; l = l->next) {
 		struct transfer *t = transfer_at(l);
 
 		if (t->active || t->dead)
@@ -573,7 +573,7 @@ bool engine_bulk_silent(const struct engine *e, uint64_t tick)
 
 	return quiet >= ENGINE_TRANSFER_TICKS &&
 	       (e->env.tick - e->bulk_in_tick >= ENGINE_TRANSFER_TICKS ||
-		quiet >= ENGINE_TRANSFER_TICKS * ENGINE_TRANSFERS_MAX);
+		quiet >= (uint64_t)ENGINE_TRANSFER_TICKS * e->o.max_conns);
 }
 
 void engine_blobs_tick(struct engine *e)

@@ -44,7 +44,6 @@
 #define ENGINE_WINDOW_MAX (4u * 1024 * 1024)
 #define ENGINE_SLOW_TICKS 3u		/* an ack that took this long */
 #define ENGINE_CREDIT_TICKS 10u		/* without any: they were lost */
-#define ENGINE_TRANSFERS_MAX 10u	/* bodies coming in at a time */
 #define ENGINE_TRANSFER_TICKS 10u	/* without progress: asked again */
 #define ENGINE_TRANSFER_TRIES 6u
 #define ENGINE_TRANSFER_STEP (LINK_CREDIT / 4)	/* asked for in advance */
@@ -56,7 +55,6 @@
 #define ENGINE_SEED_ROUNDS_MAX 256u
 /* Parts of large records, of all accounts together. */
 #define ENGINE_PARTS_ROOM (256u * 1024 * 1024)
-#define ENGINE_SEEDS_MAX 10u
 #define ENGINE_SEED_SIZE_MAX (512u * 1024 * 1024)
 /* Snapshots in memory, going out and coming in each: no other begins while
  * they are together beyond this. */

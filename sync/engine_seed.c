@@ -90,7 +90,7 @@ void engine_seed_start(struct eacct *ea)
 	engine_unknown(ea, true, account_published(ea->a).seq);
 	if (ea->seed_installing)
 		return;
-	if (!ea->seed_running && running(ea->e) >= ENGINE_SEEDS_MAX)
+	if (!ea->seed_running && running(ea->e) >= ea->e->o.max_conns)
 		return;			/* the tick tries again */
 	ea->seed_running = true;
 	if (!ea->seed_whole)

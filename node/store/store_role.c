@@ -185,6 +185,8 @@ static void engine_opts_of(struct store_node *n, struct engine_opts *o)
 		.forgotten = !id->member && id->n_retired,
 		.manual = strcmp(conf_str(c, NULL, "pair_partition"),
 				 "manual") == 0,
+		.max_conns = (unsigned)conf_u64(c, NULL,
+						"replication_max_conns"),
 		.ack_timeout = (unsigned)(
 			conf_time(c, NULL, "pair_ack_timeout") /
 			STORE_TICK_USEC),

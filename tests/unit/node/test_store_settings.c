@@ -4,6 +4,7 @@
 #include "node/store/store_role.h"
 #include "storage/account_root.h"
 #include "storage/store_private.h"
+#include "sync/engine_private.h"
 #include "tests/lib/cu.h"
 #include "tests/lib/simclock.h"
 
@@ -56,7 +57,8 @@ static void settings(const char *keep, const char *log_keep, const char *size)
 		 "mail_location = sdbox:%s/mail/%%u\n"
 		 "pair_journal_size = 1 M\npair_reserve = 0\n"
 		 "pair_expunged_keep = %s\npair_log_keep = %s\n"
-		 "pair_log_size = %s\n", dir, dir, keep, log_keep, size);
+		 "pair_log_size = %s\nreplication_max_conns = 7\n", dir, dir,
+		 keep, log_keep, size);
 	CU_OK(conf_load_text("t.conf", slice_str(text), &opts, &c, &e), &e);
 	CU_OK(role.ops->prepare(&role, c, role.started, &e), &e);
 	role.conf = c;
@@ -135,6 +137,7 @@ static void the_settings_of_keeping_reach_the_store(void)
 	CU_EQ_U64(n->store->policy.log_keep_usec, 5 * DAY);
 	CU_EQ_U64(n->store->policy.log_size, 2u << 20);
 	CU_CLAIM(!n->store->policy.partner, "alone");
+	CU_EQ_INT(n->engine->o.max_conns, 7);
 	settings("4 days", "6 days", "3 M");
 	CU_EQ_U64(n->store->policy.expunged_keep_usec, 4 * DAY);
 	CU_EQ_U64(n->store->policy.log_keep_usec, 6 * DAY);

@@ -89,6 +89,29 @@ static void what_is_offered_beyond_the_limit_waits(void)
 	teardown();
 }
 
+static void as_many_bodies_come_at_a_time_as_the_setting_says(void)
+{
+	struct engine_opts o;
+
+	replica();
+	CU_EQ_INT(e->o.max_conns, ENGINE_CONNS_DEFAULT);
+	o = e->o;
+	o.max_conns = 1000000;
+	engine_reconfigure(e, &o);
+	CU_EQ_INT(e->o.max_conns, ENGINE_CONNS_MAX);
+	o.max_conns = 2;
+	engine_reconfigure(e, &o);
+	blob(ea, LINK_BLOB_OFFER, h1, 100000);
+	blob(ea, LINK_BLOB_OFFER, h2, 100000);
+	blob(ea, LINK_BLOB_OFFER, h3, 100000);
+	CU_EQ_INT(sent[LINK_BLOB_WANT], 2);
+	o.max_conns = 3;
+	engine_reconfigure(e, &o);
+	blob(ea, LINK_BLOB_OFFER, h3, 100000);
+	CU_EQ_INT(sent[LINK_BLOB_WANT], 3);
+	teardown();
+}
+
 static void an_offer_of_more_than_a_body_can_be_is_refused(void)
 {
 	replica();
@@ -322,6 +345,7 @@ static void a_transfer_behind_others_is_not_asked_for_again(void)
 }
 
 CU_TESTS(CU_CASE(what_is_offered_beyond_the_limit_waits),
+	 CU_CASE(as_many_bodies_come_at_a_time_as_the_setting_says),
 	 CU_CASE(an_offer_of_more_than_a_body_can_be_is_refused),
 	 CU_CASE(a_body_that_nobody_wants_any_more_is_let_go),
 	 CU_CASE(parts_of_many_records_have_one_room),
