@@ -12,7 +12,7 @@ unit_TESTS += tests/unit/storage/test_crash_account tests/unit/storage/test_cras
 # The published state and its views.
 unit_TESTS += tests/unit/storage/test_index tests/unit/storage/test_fold
 unit_TESTS += tests/unit/storage/test_state
-unit_TESTS += tests/unit/storage/test_prepare
+unit_TESTS += tests/unit/storage/test_prepare tests/unit/storage/test_numbering
 unit_TESTS += tests/unit/storage/test_view tests/unit/storage/test_dbox
 unit_TESTS += tests/unit/storage/test_cache
 # Overlapping work, sick disks, hostile records.
