@@ -346,6 +346,7 @@ static void seeded(struct step *s)
 	step_move(s, PEER_IDLE);
 	p->may_write = false;
 	p->started = true;
+	hold_mark_forgotten(p);
 	p->their_published = s->f->published.seq;
 	if (s->env->link)
 		gate_request(s, s->ev->random);

@@ -457,6 +457,7 @@ void gate_cut_done(struct step *s)
 	p->lone_end = 0;
 	p->lone_limit = s->f->end.seq;
 	p->begun_seq = p->hold_seq = 0;
+	hold_mark_forgotten(p);
 	if (p->check_seq > s->f->end.seq)
 		p->check_seq = 0;
 	step_move(s, PEER_IDLE);

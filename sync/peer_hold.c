@@ -144,6 +144,12 @@ void hold_mark(struct step *s, enum mark_kind kind)
 	a->seq = ++p->mark_serial;
 }
 
+void hold_mark_forgotten(struct peer *p)
+{
+	p->mark_asked = MARK_LONE;
+	p->lone_marked = true;
+}
+
 /* May records go alone in this state? */
 static bool goes_alone(const struct peer *p)
 {

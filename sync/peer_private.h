@@ -47,6 +47,9 @@ void hold_asked(struct step *s);
 void hold_switchover(struct step *s);
 void hold_tick(struct step *s);
 void hold_mark(struct step *s, enum mark_kind kind);
+/* A RESET dropped the marks with the rest: none is as LONE, and SYNC is to be
+ * asked for anew. */
+void hold_mark_forgotten(struct peer *p);
 void hold_publish(struct step *s);
 bool hold_reachable(const struct step *s);	/* partner takes records now */
 

@@ -7,5 +7,5 @@ sim_TESTS += tests/sim/sim
 testlib_SRC += tests/sim/sim_run.c tests/sim/sim_node.c tests/sim/sim_work.c tests/sim/sim_check.c tests/sim/sim_cache.c
 # Named scenarios on the same nodes.
 sim_TESTS += tests/scenario/test_pair tests/scenario/test_pair_rules
-sim_TESTS += tests/scenario/test_pair_link
+sim_TESTS += tests/scenario/test_pair_link tests/scenario/test_pair_forks
 testlib_SRC += tests/scenario/scn.c
