@@ -298,8 +298,15 @@ static void run_seeds(const struct options *o, unsigned job, struct totals *t)
 			hash = s->hash;
 		}
 		if (s->bad[0]) {
-			printf("sim --seed %" PRIu64 " --steps %u: %s\n", k,
-			       o->steps, s->bad);
+			printf("sim --seed %" PRIu64 " --steps %u", k,
+			       o->steps);
+			if (o->drop >= 0)
+				printf(" --drop %d", o->drop);
+			if (o->kept >= 0)
+				printf(" --kept %d", o->kept);
+			if (o->mask != UINT64_MAX)
+				printf(" --faults %#" PRIx64, o->mask);
+			printf(": %s\n", s->bad);
 			fflush(stdout);
 			if (++t->failed >= 10)
 				break;
