@@ -476,7 +476,8 @@ static void fold_gone(struct plan *p, struct mailbox *m, uint32_t uid)
 	dbox_expunge(m, uid);
 	GROW(s->expunged, s->n_expunged, s->cap_expunged);
 	s->expunged[s->n_expunged++] = (struct expunged_file){
-		.mbox = m->id, .uid = uid, .seq = p->frame->seq,
+		.mbox = m->id, .uid = uid, .numbering = m->numbering,
+		.seq = p->frame->seq,
 		.time = (int64_t)((p->frame->hlc >> 16) / 1000)};
 }
 

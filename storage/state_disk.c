@@ -380,31 +380,75 @@ void state_missing_found(struct state *s, const uint8_t hash[32])
 
 /* --- sweeps -------------------------------------------------------------------------------- */
 
-static void sweep_one(struct state *s, const struct expunged_file *x)
+/* What could not be moved to .expunged is where it was; a UID never comes
+ * back under one numbering.  Of older snapshots the numbering is not known. */
+static int sweep_left_file(struct state *s, const struct expunged_file *x)
+{
+	struct mailbox *m = state_mailbox(s, x->mbox);
+	struct buf path;
+	int r;
+
+	if (!m || !m->dir || x->numbering == 0 || x->numbering != m->numbering)
+		return 0;
+	buf_init(&path, 8192);
+	dbox_path(m, x->uid, &path);
+	r = s->fs->ops->unlink(s->fs, (char *)path.p);
+	buf_fini(&path);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int sweep_left_dir(struct state *s, const struct expunged_file *x)
+{
+	struct mailbox *m = state_mailbox(s, x->mbox);
+	int r;
+
+	if (m && m->numbering == x->numbering)
+		return 0;
+	r = dbox_scan(s, NULL);
+	for (size_t i = 0; i < s->n_found && r == 0; i++)
+		if (id128_eq(s->found[i].id, x->mbox) &&
+		    s->found[i].numbering == x->numbering)
+			r = fsio_remove_tree(s->fs, s->found[i].path);
+	forget_found(s);
+	return r;
+}
+
+static int sweep_file(struct state *s, const struct expunged_file *x,
+		      const char *hex)
+{
+	AUTO_FREE char *path = xprintf("%s/.duet/.expunged/%s.%u", s->root, hex,
+				       x->uid);
+	int r = s->fs->ops->unlink(s->fs, path);
+
+	return r == -ENOENT ? sweep_left_file(s, x) : r;
+}
+
+/* Of a deleted mailbox, or of an older numbering. */
+static int sweep_dir(struct state *s, const struct expunged_file *x,
+		     const char *hex)
+{
+	AUTO_FREE char *dir = xprintf("%s/.duet/.expunged/%s", s->root, hex);
+	AUTO_FREE char *old = xprintf("%s.n%u", dir, x->numbering);
+	AUTO_FREE char *index = xprintf("%s.index", dir);
+	bool gone = !state_mailbox(s, x->mbox);
+	bool there = fsio_exists(s->fs, old) ||
+		     (gone && fsio_exists(s->fs, dir));
+	int r = there ? fsio_remove_tree(s->fs, old) : sweep_left_dir(s, x);
+
+	if (r == 0 && gone)
+		r = fsio_remove_tree(s->fs, dir);
+	if (r == 0 && gone)
+		r = s->fs->ops->unlink(s->fs, index);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* False: not now, it is tried again. */
+static bool sweep_one(struct state *s, const struct expunged_file *x)
 {
 	char hex[33];
 
 	hex_of(x->mbox.b, 16, hex);
-	if (x->uid) {
-		AUTO_FREE char *path = xprintf("%s/.duet/.expunged/%s.%u",
-					       s->root, hex, x->uid);
-
-		s->fs->ops->unlink(s->fs, path);
-		return;
-	}
-	/* A directory: of a deleted mailbox, or of an older numbering. */
-	AUTO_FREE char *old = xprintf("%s/.duet/.expunged/%s.n%u", s->root,
-				      hex, x->numbering);
-
-	fsio_remove_tree(s->fs, old);
-	if (!state_mailbox(s, x->mbox)) {
-		AUTO_FREE char *dir = xprintf("%s/.duet/.expunged/%s", s->root,
-					      hex);
-		AUTO_FREE char *index = xprintf("%s.index", dir);
-
-		fsio_remove_tree(s->fs, dir);
-		s->fs->ops->unlink(s->fs, index);
-	}
+	return (x->uid ? sweep_file(s, x, hex) : sweep_dir(s, x, hex)) == 0;
 }
 
 void state_sweep(struct state *s, int64_t before, uint64_t acked_seq)
@@ -416,10 +460,8 @@ void state_sweep(struct state *s, int64_t before, uint64_t acked_seq)
 
 		/* What replaced it (a copy, another numbering) must be
 		 * durable too. */
-		if (x->time < before && x->seq <= acked_seq &&
-		    x->seq <= s->kept_seq)
-			sweep_one(s, x);
-		else
+		if (x->time >= before || x->seq > acked_seq ||
+		    x->seq > s->kept_seq || !sweep_one(s, x))
 			s->expunged[k++] = *x;
 	}
 	s->n_expunged = k;

@@ -114,7 +114,7 @@ struct tombstone {
 struct expunged_file {
 	struct id128 mbox;
 	uint32_t uid;			/* 0: the whole directory */
-	uint32_t numbering;		/* of a directory replaced by renumbering */
+	uint32_t numbering;		/* then; of a file 0: not known */
 	uint64_t seq;
 	int64_t time;			/* of the record, seconds */
 };

@@ -723,3 +723,8 @@ void engine_turn(struct engine *e)
 			break;
 	}
 }
+
+bool engine_is_single(const struct engine *e)
+{
+	return e->env.single;
+}

@@ -175,6 +175,10 @@ void engine_repair_body(struct engine *e, struct account *a,
 			const uint8_t hash[32], void (*done)(void *, int),
 			void *arg);
 
+/* No partner holds a copy of anything: none was ever joined, or it was written
+ * off. */
+bool engine_is_single(const struct engine *e);
+
 /* --- administration --------------------------------------------------------- */
 enum account_sync { ACCT_SYNC, ACCT_CATCHUP, ACCT_LONE, ACCT_FORKED,
 		    ACCT_PARKED, ACCT_NEEDS_SEED, ACCT_SEEDING, ACCT_SINGLE };

@@ -246,8 +246,10 @@ void session_repair(struct session *s, struct mailbox *m, uint32_t rec,
 	*r = (struct repair){.session = s, .done = done, .arg = arg};
 	list_append(&o->repairs, &r->node);
 	session_log(s, LOG_ERR, "body_damaged", "%s UID %u: message file is "
-		    "missing or damaged, asking the partner for it",
-		    mailbox_name(m), mailbox_rec(m, rec)->uid);
+		    "missing or damaged%s", mailbox_name(m),
+		    mailbox_rec(m, rec)->uid, engine_is_single(s->host->engine) ?
+		    "; without a partner it can only come from a backup" :
+		    ", asking the partner for it");
 	engine_repair_body(s->host->engine, s->account,
 			   mailbox_rec(m, rec)->body_hash, on_repaired, r);
 }

@@ -276,6 +276,38 @@ static void bodies_of_a_deleted_mailbox_are_found_until_they_are_swept(void)
 	rig_fini(&rig);
 }
 
+/* Their ways to .expunged failed: nobody sees them, and they are swept all the
+ * same when their time has come, if not at once. */
+static void what_stayed_in_the_tree_is_swept_too(void)
+{
+	struct fsio *fs;
+	struct err e = ERR_NONE;
+
+	rig_init(&rig, 10);
+	rig_begin(&rig, 0, 0);
+	fs = rig.sys.fs;
+	rig_deliver(&rig, "INBOX", "one");
+	rig_deliver(&rig, "INBOX", "two");
+	rig_deliver(&rig, "Work", "three");
+	simdisk_fail(rig.disk, SIM_RENAME, "/a/mailboxes", 1, 1u << 30, EIO);
+	rig_expunge(&rig, "INBOX", 1, 1);
+	CU_OK(rig_mbox_write(&rig, WRITE_DELETE, "Work", NULL, &e), &e);
+	simdisk_fail(rig.disk, 0, NULL, 0, 0, 0);
+	CU_CLAIM(fsio_exists(fs, "/a/mailboxes/INBOX/dbox-Mails/u.1"), "moved");
+	CU_CLAIM(fsio_exists(fs, "/a/mailboxes/Work/dbox-Mails/u.1"), "moved");
+	checkpoint();
+	/* Not even now. */
+	simdisk_fail(rig.disk, SIM_UNLINK, "/a/", 1, 1u << 30, EIO);
+	state_sweep(rig.acc.state, RIG_NOW + 1, rig.acc.end.seq);
+	CU_CLAIM(fsio_exists(fs, "/a/mailboxes/INBOX/dbox-Mails/u.1"), "gone");
+	simdisk_fail(rig.disk, 0, NULL, 0, 0, 0);
+	state_sweep(rig.acc.state, RIG_NOW + 1, rig.acc.end.seq);
+	CU_CLAIM(!fsio_exists(fs, "/a/mailboxes/INBOX/dbox-Mails/u.1"), "left");
+	CU_CLAIM(!fsio_exists(fs, "/a/mailboxes/Work/dbox-Mails"), "left");
+	CU_CLAIM(fsio_exists(fs, "/a/mailboxes/INBOX/dbox-Mails/u.2"), "lost");
+	rig_fini(&rig);
+}
+
 static void compaction_forgets_no_body_that_is_there(void)
 {
 	uint8_t hash[32];
@@ -328,5 +360,6 @@ CU_TESTS(CU_CASE(a_message_file_is_dbox_version_2),
 	 CU_CASE(where_links_end_a_copy_is_made),
 	 CU_CASE(bodies_are_found_by_hash),
 	 CU_CASE(bodies_of_a_deleted_mailbox_are_found_until_they_are_swept),
+	 CU_CASE(what_stayed_in_the_tree_is_swept_too),
 	 CU_CASE(compaction_forgets_no_body_that_is_there),
 	 CU_CASE(a_mailbox_that_could_not_be_moved_is_no_orphan))
