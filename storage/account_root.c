@@ -7,6 +7,7 @@
 #include "node/base/digest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 #define MARK_MAX 8192u
@@ -71,6 +72,19 @@ static int write_mark(struct fsio *fs, const char *path, struct buf *text,
 	int r = text->failed ? E_LIMIT :
 			       fsio_replace_file(fs, path, buf_all(text), 0600);
 
+	return r < 0 ? err_set(e, r, "%s: %s", path, err_name(r)) : 0;
+}
+
+/* Not durable: it may be torn after a crash, or missing. */
+static int write_soon(struct fsio *fs, const char *path, struct buf *text,
+		      struct err *e)
+{
+	int fd = text->failed ? E_LIMIT :
+		 fs->ops->open(fs, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int r = fd < 0 ? fd : fsio_pwrite_all(fs, fd, text->p, text->n, 0);
+
+	if (fd >= 0)
+		fs->ops->close(fs, fd);
 	return r < 0 ? err_set(e, r, "%s: %s", path, err_name(r)) : 0;
 }
 
@@ -199,14 +213,14 @@ int account_root_put(struct fsio *fs, const char *state_dir,
 	AUTO_FREE char *path = registry_path(state_dir, a->id, dir,
 					     sizeof(dir));
 	struct buf text;
-	int r = account_root_mkdirs(fs, dir, 0700);
+	int r = fsio_mkdirs(fs, dir, 0700);
 
 	if (r < 0)
 		return err_set(e, r, "%s: %s", dir, err_name(r));
 	buf_init(&text, MARK_MAX);
 	buf_printf(&text, "duet-account " FORMAT "\nname %s\nroot %s\n",
 		   a->name, a->root);
-	r = write_mark(fs, path, &text, e);
+	r = write_soon(fs, path, &text, e);
 	buf_fini(&text);
 	return r;
 }
@@ -261,12 +275,30 @@ int account_root_each(struct fsio *fs, const char *state_dir,
 
 /* --- account roots --------------------------------------------------------------------- */
 
+static bool any(void *arg, const char *name)
+{
+	(void)name;
+	*(bool *)arg = true;
+	return false;
+}
+
+bool account_root_has_log(struct fsio *fs, const char *root)
+{
+	AUTO_FREE char *log = xprintf("%s/.duet/state/log", root);
+	AUTO_FREE char *snap = xprintf("%s/.duet/state/snap", root);
+	bool has = false;
+
+	fs->ops->list(fs, log, any, &has);
+	fs->ops->list(fs, snap, any, &has);
+	return has;
+}
+
 /* Names that a mail store leaves at the top of its tree. */
 static bool foreign_name(const char *name)
 {
 	static const char *const names[] = {
-		"cur", "new", "dbox-Mails", "dbox-alt-root", "mailboxes",
-		"storage", "subscriptions", "maildirfolder", "maildirsize",
+		"cur", "new", "dbox-Mails", "dbox-alt-root", "storage",
+		 "subscriptions", "maildirfolder", "maildirsize",
 		"cyrus.header", "cyrus.index", "mbox", ".subscriptions",
 	};
 
@@ -289,14 +321,20 @@ static bool find_foreign(void *arg, const char *name)
 
 static int check_unmarked(struct fsio *fs, const char *root, struct err *e)
 {
-	AUTO_FREE char *duet = xprintf("%s/.duet/state", root);
+	AUTO_FREE char *mail = xprintf("%s/mailboxes", root);
 	AUTO_FREE char *found = NULL;
+	bool has_mail = false;
 	int r;
 
-	if (fsio_exists(fs, duet))
+	/* Directories without anything in them are what a crash has left of
+	 * an account that was being made. */
+	if (account_root_has_log(fs, root))
 		return err_set(e, E_FOREIGN, "%s/.duet has no owner's mark: it "
 			       "is damaged, or another account's", root);
-	r = fs->ops->list(fs, root, find_foreign, &found);
+	fs->ops->list(fs, mail, any, &has_mail);
+	if (has_mail)
+		found = xstrdup("mailboxes");
+	r = found ? 0 : fs->ops->list(fs, root, find_foreign, &found);
 	if (r == -ENOENT)
 		return E_NOTFOUND;
 	if (r < 0)
@@ -320,6 +358,10 @@ int account_root_check(struct fsio *fs, struct slice pair_id,
 	buf_init(&text, MARK_MAX);
 	r = read_mark(fs, path, "duet-owner", &text, e);
 	name = line_of(buf_all(&text), "name");
+	/* Torn by a crash while the account was made. */
+	if (r == E_VERSION && (text.n == 0 || text.p[0] == 0) &&
+	    !account_root_has_log(fs, a->root))
+		r = E_NOTFOUND;
 	if (r == E_NOTFOUND)
 		r = check_unmarked(fs, a->root, e);
 	else if (r == 0 && !line_is_hex(buf_all(&text), "pair", pair_id))
@@ -335,40 +377,45 @@ int account_root_check(struct fsio *fs, struct slice pair_id,
 	return r;
 }
 
-/* Below the account root, a parent before its children; each group is made
- * durable by one sync of the directory that holds it. */
-static const struct {
-	const char *in;
-	const char *names[4];
-} account_dirs[] = {
-	{"", {"mailboxes"}},
-	{"/.duet", {"tmp", ".expunged", "orphans", "state"}},
-	{"/.duet/state", {"log", "snap", "index", "cache"}},
+/* Below the account root. */
+static const char *const account_dirs[] = {
+	"mailboxes", ".duet/tmp", ".duet/.expunged", ".duet/orphans",
+	".duet/state/log", ".duet/state/snap", ".duet/state/index",
+	".duet/state/cache",
 };
 
 static int make_dirs(struct fsio *fs, const char *root, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(account_dirs); i++) {
-		AUTO_FREE char *in = xprintf("%s%s", root, account_dirs[i].in);
-		bool made = false;
-		int r = 0;
+	int r = 0;
 
-		for (size_t k = 0; k < ARRAY_LEN(account_dirs[i].names) &&
-				   account_dirs[i].names[k] && r == 0; k++) {
-			AUTO_FREE char *dir = xprintf("%s/%s", in,
-						account_dirs[i].names[k]);
+	for (size_t i = 0; i < ARRAY_LEN(account_dirs) && r == 0; i++) {
+		AUTO_FREE char *dir = xprintf("%s/%s", root, account_dirs[i]);
 
-			r = fs->ops->mkdir(fs, dir, 0700);
-			made |= r == 0;
-			if (r == -EEXIST)
-				r = 0;
-		}
-		if (r == 0 && made)
-			r = fs->ops->fsync_dir(fs, in);
+		r = fsio_mkdirs(fs, dir, 0700);
 		if (r < 0)
-			return err_set(e, r, "%s: %s", in, err_name(r));
+			err_set(e, r, "%s: %s", dir, err_name(r));
 	}
-	return 0;
+	return r;
+}
+
+int account_root_make_again(struct fsio *fs, struct slice pair_id,
+			    const struct account_root *a, struct err *e)
+{
+	AUTO_FREE char *path = xprintf("%s/.duet/owner", a->root);
+	struct err ignored = ERR_NONE;
+	struct buf text;
+	bool readable;
+
+	buf_init(&text, MARK_MAX);
+	readable = read_mark(fs, path, "duet-owner", &text, &ignored) == 0;
+	buf_fini(&text);
+	if (readable) {
+		int r = account_root_check(fs, pair_id, a, e);
+
+		if (r < 0)
+			return r;
+	}
+	return account_root_make(fs, pair_id, a, e);
 }
 
 int account_root_make(struct fsio *fs, struct slice pair_id,
@@ -377,7 +424,7 @@ int account_root_make(struct fsio *fs, struct slice pair_id,
 	AUTO_FREE char *path = xprintf("%s/.duet/owner", a->root);
 	AUTO_FREE char *duet = xprintf("%s/.duet", a->root);
 	struct buf text;
-	int r = account_root_mkdirs(fs, duet, 0700);
+	int r = fsio_mkdirs(fs, duet, 0700);
 
 	if (r < 0)
 		return err_set(e, r, "%s: %s", duet, err_name(r));
@@ -386,26 +433,7 @@ int account_root_make(struct fsio *fs, struct slice pair_id,
 	hex_line(&text, "pair", pair_id);
 	hex_line(&text, "account", slice_of(a->id.b, 16));
 	buf_printf(&text, "name %s\n", a->name);
-	r = write_mark(fs, path, &text, e);
+	r = write_soon(fs, path, &text, e);
 	buf_fini(&text);
-	/* The owner's mark comes before .duet/state: check_unmarked(). */
 	return r < 0 ? r : make_dirs(fs, a->root, e);
-}
-
-static bool any(void *arg, const char *name)
-{
-	(void)name;
-	*(bool *)arg = true;
-	return false;
-}
-
-bool account_root_has_log(struct fsio *fs, const char *root)
-{
-	AUTO_FREE char *log = xprintf("%s/.duet/state/log", root);
-	AUTO_FREE char *snap = xprintf("%s/.duet/state/snap", root);
-	bool has = false;
-
-	fs->ops->list(fs, log, any, &has);
-	fs->ops->list(fs, snap, any, &has);
-	return has;
 }

@@ -40,7 +40,7 @@ struct account_root {
 /* E_NOTFOUND if this node does not know the account. */
 int account_root_get(struct fsio *fs, const char *state_dir, struct id128 id,
 		     struct account_root *out, struct err *e);
-/* Remembers it (durably). */
+/* Remembers it; durable with the next syncfs, as is the next but one. */
 int account_root_put(struct fsio *fs, const char *state_dir,
 		     const struct account_root *a, struct err *e);
 typedef bool account_root_cb(void *arg, const struct account_root *a);
@@ -54,9 +54,15 @@ int account_root_each(struct fsio *fs, const char *state_dir,
  */
 int account_root_check(struct fsio *fs, struct slice pair_id,
 		       const struct account_root *a, struct err *e);
-/* Directories and owner's mark, durably; may be repeated. */
+/* Directories and owner's mark; may be repeated.  Until a checkpoint has made
+ * them durable the journal tells how to make them again. */
 int account_root_make(struct fsio *fs, struct slice pair_id,
 		      const struct account_root *a, struct err *e);
+/* One that is known to have been made there, on a file system that is there: what
+ * a crash has left without its owner's mark is its own.  E_EXISTS, E_FOREIGN:
+ * the mark names another. */
+int account_root_make_again(struct fsio *fs, struct slice pair_id,
+			    const struct account_root *a, struct err *e);
 /* Does the tree hold a log or a snapshot? */
 bool account_root_has_log(struct fsio *fs, const char *root);
 

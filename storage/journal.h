@@ -34,6 +34,7 @@ enum journal_type {
 	JOURNAL_ACKED = 4,	/* the partner's position of an account */
 	JOURNAL_JOURNALS = 5,	/* the partner's journals */
 	JOURNAL_TIME = 6,	/* nothing: the batch's time counts */
+	JOURNAL_ACCOUNT = 7,	/* one that is made: its name and root */
 };
 
 struct journal;

@@ -6,7 +6,7 @@ storage_SRC += storage/frame.c storage/journal.c storage/alog.c \
 	storage/account_root.c storage/store.c storage/store_account.c \
 	storage/store_write.c storage/store_read.c storage/store_checkpoint.c \
 	storage/store_recover.c storage/store_parked.c storage/store_body.c storage/store_reset.c \
-	storage/store_periodic.c storage/store_heal.c
+	storage/store_periodic.c storage/store_heal.c storage/store_made.c
 
 # The published state and its views: index, message files, cache, snapshot.
 storage_SRC += storage/rank.c storage/growmap.c storage/index.c storage/cache.c

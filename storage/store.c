@@ -379,6 +379,7 @@ int store_open_number(const struct store_opts *o, unsigned number,
 	s->mark_path = journal_path(s, number, ".mark");
 	s->accounts = map_new();
 	s->lone = map_new();
+	s->made = map_new();
 	s->parked = map_new();
 	list_init(&s->touched);
 	list_init(&s->acks);
@@ -446,6 +447,7 @@ void store_drop(struct store *s)
 		account_drop(value);
 	map_free(s->accounts);
 	free_values(s->lone);
+	free_values(s->made);
 	store_parked_fini(s);
 	journal_free(s->journal);
 	ckmark_fini(&s->mark);

@@ -523,10 +523,7 @@ static int make_account(struct store *s, const struct account_root *root,
 			       root->name, s->state_dir);
 	if (r < 0 && r != E_NOTFOUND)
 		return r;
-	r = account_root_make(s->fs, pair_slice(s), root, e);
-	if (r == 0)
-		r = account_root_put(s->fs, s->state_dir, root, e);
-	return r;
+	return store_made_begin(s, root, e);
 }
 
 static int check_known(struct store *s, const struct account_root *known,
@@ -540,6 +537,9 @@ static int check_known(struct store *s, const struct account_root *known,
 			       "correct the location", known->name, known->root,
 			       root);
 	r = account_root_check(s->fs, pair_slice(s), known, e);
+	/* Its tree could not be made again at the start; all of it waits. */
+	if (r == E_NOTFOUND && store_made_parked(s, known->id))
+		r = 0;
 	if (r == E_NOTFOUND)
 		r = err_set(e, E_TEMP, "%s has no owner's mark, but held the "
 			    "mail of '%s': is its file system mounted?",
@@ -576,7 +576,7 @@ int store_account_open(struct store *s, struct id128 id, const char *name,
 	r = check_mail_root(s, e);
 	if (r < 0)
 		return r;
-	r = account_root_get(s->fs, s->state_dir, id, &known, e);
+	r = store_root_get(s, id, &known, e);
 	if (r == 0) {
 		r = check_known(s, &known, root, e);
 	} else if (r == E_NOTFOUND && create) {

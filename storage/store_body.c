@@ -245,7 +245,9 @@ static int give_name(struct body_stage *b, struct buf *path)
 		fs->ops->unlink(fs, b->path);
 	else
 		r = fs->ops->rename(fs, b->path, (char *)path->p);
-	return r < 0 ? r : fs->ops->fsync_dir(fs, dir);
+	if (r == 0)
+		r = fs->ops->fsync_dir(fs, dir);
+	return r < 0 ? r : store_made_sync(b->store, b->account->id);
 }
 
 /* The store goes before the sync ends: the file is swept later. */

@@ -246,6 +246,30 @@ void store_checkpoint_fini(struct store *s)
 	clear(s, false);
 }
 
+/* New accounts: the registry, and trees that nothing was written to yet. */
+static int write_made(struct store *s, struct err *e)
+{
+	AUTO_FREE char *accounts = xprintf("%s/accounts", s->state_dir);
+	struct slice key;
+	void *value;
+	int r;
+
+	if (map_size(s->made) == 0)
+		return 0;
+	r = store_made_put(s, s->ck.mark.batch, e);
+	if (r == 0)
+		r = add_file_system(&s->ck, s->fs, accounts, e);
+	for (size_t i = 0; r == 0 && map_each(s->made, &i, &key, &value);) {
+		struct made_account *m = value;
+
+		/* One that cannot be reached is parked, and made again when it
+		 * is opened. */
+		if (fsio_exists(s->fs, m->root.root))
+			r = add_file_system(&s->ck, s->fs, m->root.root, e);
+	}
+	return r;
+}
+
 /* Writes all views; they are not synced yet. */
 static int begin(struct store *s, struct err *e)
 {
@@ -262,6 +286,8 @@ static int begin(struct store *s, struct err *e)
 		if (a->dirty && a->state && !a->needs_seed)
 			r = write_views(s, a, e);
 	}
+	if (r == 0)
+		r = write_made(s, e);
 	if (r < 0)
 		clear(s, false);
 	return r;
@@ -322,6 +348,7 @@ static int finish(struct store *s, struct err *e)
 	s->mark = ck->mark;
 	ck->mark = (struct ckmark){0};
 	journal_recycle(s->journal, batch);
+	store_made_done(s, batch);
 	for (size_t i = 0; i < ck->n_accounts; i++)
 		after_account(s, i);
 	clear(s, true);

@@ -411,7 +411,7 @@ int store_account_open_damaged(struct store *s, struct id128 id,
 
 	if (s->failed || store_account(s, id))
 		return err_set(e, E_TEMP, "not now");
-	r = account_root_get(s->fs, s->state_dir, id, &root, e);
+	r = store_root_get(s, id, &root, e);
 	if (r == 0)
 		r = account_root_check(s->fs, pair_slice(s), &root, e);
 	if (r < 0)

@@ -70,8 +70,7 @@ void store_park(struct store *s, struct id128 id, const char *why)
 	struct parked_account *p = NEW(struct parked_account), *was;
 	struct err ignored = ERR_NONE;
 	struct account_root root;
-	bool known = account_root_get(s->fs, s->state_dir, id, &root,
-				      &ignored) == 0;
+	bool known = store_root_get(s, id, &root, &ignored) == 0;
 
 	p->name = xstrdup(known ? root.name : "");
 	p->why = xstrdup(why);

@@ -5,6 +5,7 @@
  * What the files of the store share:
  *   store.c             opening, closing, marks, the partner's journals
  *   store_account.c     loading and unloading accounts
+ *   store_made.c        new accounts, until they are durable
  *   store_write.c       append, accept, durable, publish
  *   store_checkpoint.c  checkpoints
  *   store_recover.c     replay of a journal
@@ -115,6 +116,7 @@ struct store {
 	struct list cuts;		/* those that wait for room */
 	uint64_t cut_retry_usec;	/* mono */
 	struct map *lone;		/* id → ckmark_lone: durable LONE marks */
+	struct map *made;		/* id → made_account */
 	struct journal_id *partner;
 	size_t n_partner, cap_partner;
 	store_durable *on_durable;
@@ -163,6 +165,36 @@ void store_apply_mark(struct store *s, struct account *a, uint8_t kind,
 		      const struct ckmark_lone *m);
 void store_set_partner(struct store *s, const struct journal_id *j, size_t n);
 void store_put_acked(struct store *s);
+
+/* --- store_made.c --- */
+/*
+ * An account is made without waiting for a disk.  Its directories, its owner's
+ * mark and its line in the registry are durable with the next checkpoint; until
+ * then an entry of the journal, before its first frame, has what is needed to
+ * make them again.  The registry is written by the checkpoint only, when the
+ * entry is durable: who is in the registry has a tree, or the journal makes it.
+ */
+struct made_account {
+	struct account_root root;
+	uint64_t batch;			/* of its entry */
+	bool names_durable;		/* of .duet and all above it */
+};
+int store_made_begin(struct store *s, const struct account_root *root,
+		     struct err *e);
+int store_made_replay(struct store *s, const struct journal_entry *en,
+		      struct err *e);
+/* Before something in its tree is relied on that the journal does not have: the
+ * names that lead to it are synced.  Nothing to do for older accounts. */
+int store_made_sync(struct store *s, struct id128 id);
+/* Such an entry waits in parked/. */
+bool store_made_parked(struct store *s, struct id128 id);
+/* After a replay, and by a checkpoint to that batch. */
+int store_made_put(struct store *s, uint64_t batch, struct err *e);
+/* The checkpoint to that batch is durable. */
+void store_made_done(struct store *s, uint64_t batch);
+/* account_root_get(), those included. */
+int store_root_get(struct store *s, struct id128 id, struct account_root *out,
+		   struct err *e);
 
 /* --- store_account.c --- */
 /* Reads the newest snapshot that counts and the log behind it.  fresh: it may

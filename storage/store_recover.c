@@ -182,7 +182,7 @@ static int load_account(struct replay *x, struct id128 id, struct mine *m,
 	struct store *s = x->s;
 	struct account_root root;
 	struct account *a;
-	int r = account_root_get(s->fs, s->state_dir, id, &root, x->e);
+	int r = store_root_get(s, id, &root, x->e);
 
 	if (r < 0)
 		return r;
@@ -311,6 +311,8 @@ static int redo_one(struct replay *x, struct id128 id, struct mine *m,
 	int r;
 
 	m->n++;
+	if (en->type == JOURNAL_ACCOUNT)
+		return store_made_replay(x->s, en, x->e);
 	if (m->n < m->replaced_at)
 		return 0;
 	a = store_account(x->s, id);
@@ -349,6 +351,14 @@ static int redo_parked_one(void *arg, const struct journal_entry *en)
 	return redo_one(o->x, id_at(en->data), o->m, en);
 }
 
+static int make_again_one(void *arg, const struct journal_entry *en)
+{
+	struct one *o = arg;
+
+	return en->type == JOURNAL_ACCOUNT ?
+		       store_made_replay(o->x->s, en, o->x->e) : 0;
+}
+
 /* The parked entries that are not in the account yet.  It is loaded first,
  * for its snapshot tells which. */
 static int redo_parked(struct replay *x, struct id128 id, struct mine *m)
@@ -360,7 +370,11 @@ static int redo_parked(struct replay *x, struct id128 id, struct mine *m)
 	m->n = 0;
 	if (m->n_files == 0)
 		return 0;
-	r = load_account(x, id, m, false);
+	for (size_t i = 0; r == 0 && i < m->n_files; i++)
+		r = store_parked_each(x->s, id, &m->files[i], make_again_one,
+				      &(struct one){x, m, false}, x->e);
+	if (r == 0)
+		r = load_account(x, id, m, false);
 	a = store_account(x->s, id);
 	for (size_t i = 0; r == 0 && i < a->n_parked; i++) {
 		struct one o = {x, m, a->parked[i].included};
@@ -556,6 +570,8 @@ int store_replay(struct store *s, struct err *e)
 		settle_all(&x);
 		r = keep_parked(&x);
 	}
+	if (r == 0)
+		r = store_made_put(s, journal_last(s->journal), e);
 	replay_end(&x);
 	if (r < 0)
 		return r;

@@ -145,6 +145,8 @@ static int save_tail(struct account *a, uint64_t seq, bool *final,
 		r = fs->ops->fsync(fs, fd);
 		if (r == 0)
 			r = fs->ops->fsync_dir(fs, dir);
+		if (r == 0)
+			r = store_made_sync(a->store, a->id);
 		*final = r < 0 && r != -ENOSPC && r != -EDQUOT;
 	}
 	if (fd >= 0)

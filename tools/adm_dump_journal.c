@@ -76,6 +76,10 @@ static void put_entry(struct dump *d, const struct journal_entry *en)
 		fprintf(d->out, "  the partner's journals, %zu bytes\n",
 			en->data.n);
 		return;
+	case JOURNAL_ACCOUNT:
+		fprintf(d->out, "  account %s is made\n",
+			dump_id(take_id(&c), t));
+		return;
 	case JOURNAL_TIME:
 		fputs("  time\n", d->out);
 		return;

@@ -154,6 +154,34 @@ static void a_new_log_segment_costs_no_sync_of_its_own(void)
 	rig_fini(g);
 }
 
+/* Nor for the first mail of a user: the journal knows how to make it again. */
+static void a_new_account_costs_no_sync_of_its_own(void)
+{
+	struct simdisk_counts before, after;
+	struct err e = ERR_NONE;
+
+	rig_init(g, 3, 4 << 20);
+	CU_OK(rig_open(g, &e), &e);
+	before = simdisk_counts(g->disk);
+	CU_CLAIM(rig_account(g, 0) != NULL, "not made");
+	after = simdisk_counts(g->disk);
+	CU_EQ_U64(after.syncs - before.syncs, 0);
+	rig_epoch(g, 0);
+	rig_add(g, 0, "INBOX", TEXT);
+	rig_turn(g);
+	rig_publish_all(g);
+	after = simdisk_counts(g->disk);
+	CU_EQ_U64(after.syncs - before.syncs, 1);
+	simdisk_kill(g->disk);
+	store_drop(g->store);
+	g->store = NULL;
+	simdisk_power_loss(g->disk, (struct simdisk_keep){.kind = KEEP_NONE});
+	simdisk_revive(g->disk);
+	CU_CLAIM(!fsio_exists(g->fs, "/mail/user0"), "its tree was durable");
+	CU_EQ_INT(crash_judge(g, g, "after a new account"), 0);
+	rig_fini(g);
+}
+
 static void on_cut(void *arg, struct account *a, int result)
 {
 	(void)a;
@@ -475,6 +503,7 @@ CU_TESTS(CU_CASE(a_full_disk_delays_publishing_and_no_more),
 	 CU_CASE(a_full_file_system_refuses_its_own_mail_only),
 	 CU_CASE(a_failed_sync_is_final_for_the_process),
 	 CU_CASE(a_new_log_segment_costs_no_sync_of_its_own),
+	 CU_CASE(a_new_account_costs_no_sync_of_its_own),
 	 CU_CASE(a_cut_without_room_for_its_tail_waits),
 	 CU_CASE(a_renumbering_without_room_waits),
 	 CU_CASE(a_renumbering_copies_where_links_end),

@@ -14,11 +14,14 @@
 static struct rig rig_of_case;
 static struct rig *const g = &rig_of_case;
 
-static void begin(unsigned accounts)
+/* elsewhere: no mark of a mail root tells whether they are mounted. */
+static void begin_in(bool elsewhere, unsigned accounts)
 {
 	struct err e = ERR_NONE;
 
 	rig_init(g, 9, 256 * 1024);
+	if (elsewhere)
+		g->opts.mail_root = "";
 	CU_OK(rig_open(g, &e), &e);
 	for (unsigned i = 0; i < accounts; i++) {
 		rig_epoch(g, i);
@@ -26,6 +29,11 @@ static void begin(unsigned accounts)
 	}
 	rig_turn(g);
 	rig_publish_all(g);
+}
+
+static void begin(unsigned accounts)
+{
+	begin_in(false, accounts);
 }
 
 static void power_loss(void)
@@ -139,7 +147,7 @@ static void a_new_account_can_be_parked(void)
 	struct account *a = NULL;
 	struct err e = ERR_NONE;
 
-	begin(1);
+	begin_in(true, 1);
 	power_loss();
 	CU_EQ_INT(g->fs->ops->rename(g->fs, "/mail/user0", "/mail/x"), 0);
 	g->fs->ops->syncfs(g->fs, "/");
@@ -153,12 +161,39 @@ static void a_new_account_can_be_parked(void)
 	rig_fini(g);
 }
 
-static void what_was_parked_twice_is_applied_in_order(void)
+/* Its tree was not durable: it is made again where the mail root is, and
+ * nowhere else. */
+static void a_new_account_waits_for_its_mail_root(void)
 {
 	struct account *a = NULL;
 	struct err e = ERR_NONE;
 
 	begin(1);
+	power_loss();
+	CU_CLAIM(!fsio_exists(g->fs, "/mail/user0"), "it is there");
+	CU_EQ_INT(g->fs->ops->rename(g->fs, "/mail", "/elsewhere"), 0);
+	g->fs->ops->mkdir(g->fs, "/mail", 0700);
+	g->fs->ops->syncfs(g->fs, "/");
+	CU_OK(rig_open(g, &e), &e);
+	CU_EQ_INT(g->news[STORE_PARKED], 1);
+	CU_CLAIM(strstr(g->last_news, "user0") != NULL, "%s", g->last_news);
+	CU_EQ_INT(try_open(0, &a, &e), E_TEMP);
+	checkpoint();
+	power_loss();
+	CU_CLAIM(!fsio_exists(g->fs, "/mail/user0"), "made at a bare mount");
+	CU_OK(rig_open(g, &e), &e);
+	g->fs->ops->rmdir(g->fs, "/mail");
+	CU_EQ_INT(g->fs->ops->rename(g->fs, "/elsewhere", "/mail"), 0);
+	holds_all(0, 2, 1);
+	rig_fini(g);
+}
+
+static void what_was_parked_twice_is_applied_in_order(void)
+{
+	struct account *a = NULL;
+	struct err e = ERR_NONE;
+
+	begin_in(true, 1);
 	power_loss();
 	for (int n = 0; n < 3; n++) {
 		CU_EQ_INT(g->fs->ops->rename(g->fs, "/mail/user0", "/mail/x"),
@@ -228,7 +263,7 @@ static void parked_accounts_are_told_and_listed(void)
 	struct account *a = NULL;
 	struct err e = ERR_NONE;
 
-	begin(2);
+	begin_in(true, 2);
 	power_loss();
 	CU_EQ_INT(g->fs->ops->rename(g->fs, "/mail/user0", "/mail/x"), 0);
 	CU_OK(store_recover_all(&g->opts, NULL, NULL, &e), &e);
@@ -265,7 +300,7 @@ static void a_damaged_parked_file_is_told(void)
 	size_t n = 0;
 	char *dir, *path;
 
-	begin(2);
+	begin_in(true, 2);
 	power_loss();
 	CU_EQ_INT(g->fs->ops->rename(g->fs, "/mail/user0", "/mail/x"), 0);
 	CU_OK(rig_open(g, &e), &e);
@@ -290,7 +325,7 @@ static void what_cannot_be_kept_refuses_the_start(void)
 {
 	struct err e = ERR_NONE;
 
-	begin(2);
+	begin_in(true, 2);
 	power_loss();
 	CU_EQ_INT(g->fs->ops->rename(g->fs, "/mail/user0", "/mail/x"), 0);
 	simdisk_fail(g->disk, SIM_CREATE, "/parked/", 1, 1000, ENOSPC);
@@ -387,6 +422,7 @@ CRASH(crashes_around_a_parked_cut)
 
 CU_TESTS(CU_CASE(an_unmounted_account_waits_while_others_go_on),
 	 CU_CASE(a_new_account_can_be_parked),
+	 CU_CASE(a_new_account_waits_for_its_mail_root),
 	 CU_CASE(what_was_parked_twice_is_applied_in_order),
 	 CU_CASE(a_damaged_log_parks_one_account),
 	 CU_CASE(parked_accounts_are_told_and_listed),
