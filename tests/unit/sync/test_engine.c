@@ -449,10 +449,11 @@ static void a_failed_process_sends_its_clients_to_the_partner(void)
 static void what_the_partner_resigned_it_may_ask_for(void)
 {
 	struct link_resigned item = {.account = {{0}}};
-	struct link_msg m = msg(LINK_RESIGN);
+	struct link_msg m;
 	int v = -1;
 
 	setup(0, 3);
+	m = msg(LINK_RESIGN);
 	link_up(true);
 	turn();
 	position(4, 4, COPY_WHOLE);
