@@ -101,6 +101,16 @@ static int damaged_below(struct account *a, uint64_t after, struct err *e)
 		       "damaged", after, alog_floor(a->log));
 }
 
+/* What is not shown yet is in memory, whole, whatever has become of the file
+ * that has it too. */
+static bool in_memory(const struct account *a, uint64_t after_seq)
+{
+	const struct pending_frame *p =
+		CONTAINER_OF(a->pending.next, struct pending_frame, node);
+
+	return !list_empty(&a->pending) && p->pos.seq <= after_seq + 1;
+}
+
 int store_read(struct store *s, struct account *a, uint64_t after_seq,
 	       size_t max_bytes, store_frame_cb *cb, void *arg, struct err *e)
 {
@@ -110,7 +120,8 @@ int store_read(struct store *s, struct account *a, uint64_t after_seq,
 	int r;
 
 	alog_end(a->log, &end);
-	if (after_seq < end.pos.seq || after_seq < alog_floor(a->log)) {
+	if (!in_memory(a, after_seq) &&
+	    (after_seq < end.pos.seq || after_seq < alog_floor(a->log))) {
 		r = alog_read(a->log, after_seq, from_log, &x, e);
 		if (r == E_CORRUPT && !x.stop)
 			r = damaged_below(a, after_seq, e);

@@ -9,7 +9,7 @@ import imaplib
 import os
 import smtplib
 
-from disk import Disk
+from disk import Disk, flip
 from duet_e2e import PASSWORD, USERS, case, main, wait
 from load import CUT, connect, contents, message
 
@@ -207,17 +207,6 @@ def a_read_only_disk_is_said_and_loses_nothing(t):
     for uid, v in before[0][0].items():
         t.equal(after[0][0][uid][:2], v[:2], 'UID %d' % uid)
     t.equal(deliver(n, 'again')[0], 250)
-
-
-def flip(path, at=None):
-    """One bit of a file: in the middle if not said."""
-    with open(path, 'r+b') as f:
-        f.seek(0, 2)
-        size = f.tell()
-        f.seek(size // 2 if at is None else at)
-        b = f.read(1)[0]
-        f.seek(-1, 1)
-        f.write(bytes((b ^ 0x10,)))
 
 
 def put_back(path, whole):

@@ -5,6 +5,7 @@
     disk.free()
     disk.abort()                       # what ext4 does at an error: read-only
     disk.again()                       # unmounts, checks, mounts
+    flip(path, offset)                 # one bit of a file
 """
 import os
 import pwd
@@ -12,6 +13,17 @@ import shutil
 import subprocess
 
 from duet_e2e import Skip, wait
+
+
+def flip(path, at=None):
+    """One bit of a file: in the middle if not said."""
+    with open(path, 'r+b') as f:
+        f.seek(0, 2)
+        size = f.tell()
+        f.seek(size // 2 if at is None else at)
+        b = f.read(1)[0]
+        f.seek(-1, 1)
+        f.write(bytes((b ^ 0x10,)))
 
 
 class Disk:

@@ -10,6 +10,7 @@ e2e_TESTS += tests/e2e/51-duetadm-pair.py
 e2e_TESTS += tests/e2e/60-disk-trouble.py
 e2e_TESTS += tests/e2e/61-pair-disk.py
 e2e_TESTS += tests/e2e/62-damage.py
+e2e_TESTS += tests/e2e/63-pair-damage.py
 e2e_TESTS += tests/e2e/65-bad-input.py
 e2e_TESTS += tests/e2e/70-namespaces.py
 e2e_TESTS += tests/e2e/80-mta.py
