@@ -160,6 +160,20 @@ void node_link_drop(struct node_link *n, struct conn *c, const char *why)
 	n->out.close(n->out.arg, handle, why);
 }
 
+/* The next try is later.  True: it is to be said, for it is not the same as the
+ * last time. */
+static bool refused_anew(struct node_link *n, const char *text)
+{
+	bool same = n->refused && strcmp(n->refused, text) == 0;
+
+	n->dial_after = n->tick + NODE_LINK_RETRY_TICKS;
+	if (same)
+		return false;
+	free(n->refused);
+	n->refused = xstrdup(text);
+	return true;
+}
+
 void node_link_refuse(struct node_link *n, struct conn *c, enum link_refusal code,
 		      const char *fmt, ...)
 {
@@ -173,12 +187,8 @@ void node_link_refuse(struct node_link *n, struct conn *c, enum link_refusal cod
 	m.text.code = (int32_t)code;
 	m.text.text = slice_str(text);
 	n->out.send(n->out.arg, c->handle, &m);
-	if (code != REFUSE_SPARE) {
-		free(n->refused);
-		n->refused = xstrdup(text);
-		n->dial_after = n->tick + NODE_LINK_RETRY_TICKS;
+	if (code != REFUSE_SPARE && refused_anew(n, text))
 		node_link_event(n, "pair_refused", "%s", text);
-	}
 	node_link_drop(n, c, text);
 }
 
@@ -313,13 +323,9 @@ static void refused_there(struct node_link *n, struct conn *c,
 
 	snprintf(text, sizeof(text), "%.*s", (int)m->text.text.n,
 		 m->text.text.p);
-	if (m->text.code != REFUSE_SPARE) {
-		free(n->refused);
-		n->refused = xstrdup(text);
-		n->dial_after = n->tick + NODE_LINK_RETRY_TICKS;
+	if (m->text.code != REFUSE_SPARE && refused_anew(n, text))
 		node_link_event(n, "pair_refused", "the partner refuses: %s",
 				text);
-	}
 	/* The partner knows that this disk was written off: serving it alone
 	 * would show mail that others replaced long ago. */
 	if ((m->text.code == REFUSE_FORGOTTEN ||

@@ -235,7 +235,11 @@ static const char *reason_of(const struct adm_node *n, const struct adm_sums *u)
 		return "";
 	if (n->regressed || n->partner_regressed)
 		return "regressed";
-	return *u->reason ? u->reason : *n->trouble ? n->trouble : "disconnect";
+	/* Why there is no link says more than that there is none. */
+	if (*n->trouble &&
+	    (strcmp(n->link, "up") != 0 || !*u->reason))
+		return n->trouble;
+	return *u->reason ? u->reason : "disconnect";
 }
 
 /* What the operator does next; NULL: nothing. */

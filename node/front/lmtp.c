@@ -79,6 +79,7 @@ static void cmd_starttls(struct lmtp *l)
 	stream_consume(l->stream, stream_in(l->stream).n);
 	lmtp_say(l, "220 2.0.0 Begin TLS negotiation now.");
 	l->state = LMTP_TLS;
+	loop_timer_set(l->timer, LMTP_HANDSHAKE_USEC);
 	if (stream_start_tls(l->stream, l->conf->tls, true, NULL, &e) < 0)
 		lmtp_close(l, NULL);
 }
@@ -323,6 +324,8 @@ void lmtp_accept(struct front *f, struct front_conf *c, int fd, bool tls)
 			       &lmtp_ops, l);
 	l->timer = loop_timer_new(f->role->loop, LMTP_TIMEOUT_USEC, on_timer,
 				  l);
+	if (tls)
+		loop_timer_set(l->timer, LMTP_HANDSHAKE_USEC);
 	if (!tls)
 		greet(l);
 	else if (stream_start_tls(l->stream, c->tls, true, NULL, &e) < 0)

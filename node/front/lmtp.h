@@ -24,6 +24,10 @@
 #define LMTP_IN_MAX 65536u
 #define LMTP_OUT_MAX 65536u
 #define LMTP_TIMEOUT_USEC (300ull * 1000 * 1000)
+/* So many octets of a message are progress: who sends fewer within the time
+ * above is as good as silent. */
+#define LMTP_PROGRESS 1024u
+#define LMTP_HANDSHAKE_USEC (30u * 1000 * 1000)		/* all of TLS */
 /* Silence, at an orderly stop, of a connection that may still do one mail. */
 #define LMTP_DRAIN_USEC (2u * 1000 * 1000)
 #define LMTP_REFUSED_LOG_USEC (60ull * 1000 * 1000)
@@ -71,7 +75,7 @@ struct lmtp {
 	struct front_req *req;
 	struct front_req *seen;	/* answered; not yet known to be read */
 	struct lmtp_data data;
-	uint64_t credit;
+	uint64_t credit, progress;
 	bool discard;		/* rest of DATA is read and dropped */
 	const char *data_failure;
 };

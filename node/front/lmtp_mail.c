@@ -329,10 +329,14 @@ bool lmtp_take_data(struct lmtp *l)
 	/* The store gives credit as it writes; without, the MTA waits. */
 	if (!l->discard && l->credit < 2 * LMTP_CHUNK + 2)
 		return false;
-	loop_timer_set(l->timer, LMTP_TIMEOUT_USEC);
 	buf_init(&b, 2 * LMTP_CHUNK + 2);
 	r = lmtp_data_put(&l->data, slice_sub(in, 0, limit), &used, &b);
 	stream_consume(l->stream, used);
+	l->progress += used;
+	if (l->progress >= LMTP_PROGRESS || r == 1) {
+		l->progress = 0;
+		loop_timer_set(l->timer, LMTP_TIMEOUT_USEC);
+	}
 	if (!l->discard && b.n) {
 		l->credit -= b.n;
 		if (front_req_say(l->req, IPC_DELIVER_DATA, NULL, buf_all(&b),

@@ -236,6 +236,7 @@ static void on_secured(void *arg)
 		log_event(l->front->role->log, LOG_INF, "tls", NULL,
 			  "TLS handshake: %s, rip=%s, session=<%s>",
 			  l->cipher, l->addr.rip, l->sid);
+	loop_timer_set(l->timer, LOGIN_TIMEOUT_USEC);
 	if (starttls)
 		login_continue(l);
 	else
@@ -314,6 +315,8 @@ void login_accept(struct front *f, struct front_conf *c, int fd, bool tls)
 		greet(l);
 		return;
 	}
+	/* However slowly its octets come. */
+	loop_timer_set(l->timer, LOGIN_HANDSHAKE_USEC);
 	if (stream_start_tls(l->stream, c->tls, true, NULL, &e) < 0)
 		login_close(l, NULL, e.op);
 }

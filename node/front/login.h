@@ -22,6 +22,7 @@
 #define LOGIN_IN_MAX 16384u
 #define LOGIN_OUT_MAX 32768u		/* a relay's too */
 #define LOGIN_TIMEOUT_USEC (180u * 1000 * 1000)
+#define LOGIN_HANDSHAKE_USEC (30u * 1000 * 1000)	/* all of TLS */
 #define LOGIN_BAD_MAX 10u		/* BAD commands before BYE */
 #define LOGIN_AGAIN_USEC (200u * 1000)
 #define LOGIN_ATTEMPTS_MAX 10u		/* failed logins before BYE */

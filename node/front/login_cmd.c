@@ -402,6 +402,7 @@ static void cmd_starttls(struct login *l, const struct imap_command *cmd)
 	stream_consume(l->stream, stream_in(l->stream).n);
 	login_reply(l, "%s OK Begin TLS negotiation now.", l->tag);
 	l->state = LOGIN_TLS_START;
+	loop_timer_set(l->timer, LOGIN_HANDSHAKE_USEC);
 	if (stream_start_tls(l->stream, l->conf->tls, true, NULL, &e) < 0)
 		login_close(l, NULL, e.op);
 }

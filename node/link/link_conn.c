@@ -113,7 +113,7 @@ static void connected(struct link_conn *c)
 	sn->n_handshakes--;
 	loop_timer_free(TAKE(c->timer));
 	scram_free(TAKE(c->scram));
-	sn->last_trouble[0] = 0;
+	memset(sn->trouble, 0, sizeof(sn->trouble));
 	c->done = NULL;
 	if (done)
 		done(c->arg, NULL);

@@ -56,7 +56,8 @@ static void cmd_status(struct sync_node *sn, struct adm *q)
 		 arena_printf(a, "%lld",
 			      (long long)(st.clock_diff_usec / 1000)));
 	adm_pair(q, "index", num(a, st.identity->index));
-	adm_pair(q, "trouble", st.refused ? st.refused : sn->last_trouble);
+	adm_pair(q, "trouble", st.refused ? st.refused :
+		 sn->trouble[sn->last_trouble]);
 	adm_end(q, ADM_OK, "%s", "");
 }
 

@@ -17,15 +17,19 @@
 
 void sync_trouble(struct sync_node *sn, const char *fmt, ...)
 {
-	char text[sizeof(sn->last_trouble)];
+	char text[sizeof(sn->trouble[0])];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (strcmp(text, sn->last_trouble) == 0)
-		return;
-	memcpy(sn->last_trouble, text, sizeof(text));
+	for (unsigned i = 0; i < SYNC_TROUBLES; i++)
+		if (strcmp(text, sn->trouble[i]) == 0) {
+			sn->last_trouble = i;
+			return;
+		}
+	sn->last_trouble = (sn->last_trouble + 1) % SYNC_TROUBLES;
+	memcpy(sn->trouble[sn->last_trouble], text, sizeof(text));
 	log_event(sn->role->log, LOG_ERR, "link_trouble", NULL, "%s", text);
 }
 
@@ -99,7 +103,10 @@ static void out_event(void *arg, const char *event, const char *text)
 {
 	struct sync_node *sn = arg;
 
-	log_event(sn->role->log, LOG_INF, event, NULL, "%s", text);
+	int level = strcmp(event, "pair_refused") == 0 ? LOG_ERR :
+		    strcmp(event, "pair_clock") == 0 ? LOG_WARN : LOG_INF;
+
+	log_event(sn->role->log, level, event, NULL, "%s", text);
 }
 
 /* ---- the brain itself ----------------------------------------------------------- */

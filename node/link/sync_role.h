@@ -51,6 +51,8 @@ struct link_listener {
 
 struct link_dialer;
 
+#define SYNC_TROUBLES 4u
+
 struct sync_node {
 	struct role *role;
 	struct node_link *link;		/* NULL: no partner known */
@@ -72,7 +74,10 @@ struct sync_node {
 	size_t proxies_max;		/* PROXIES_MAX */
 	uint64_t last_stream;
 	char status[200];
-	char last_trouble[300];		/* logged once until it changes */
+	/* Each is logged once until a connection is made: both nodes dial, and
+	 * each way may fail in its own words. */
+	char trouble[SYNC_TROUBLES][300];
+	unsigned last_trouble;		/* index of the latest */
 };
 
 /* ---- sync_role.c ---- */

@@ -80,6 +80,7 @@ class Node:
         self.link_host = link_host or host  # where the partner finds it
         self.imap, self.imaps, self.lmtp, self.link = ports or free_ports(4)
         self.partner = None
+        self.program = os.path.join(BUILD, 'duetd')
         self.proc = None
         self.extra = ''                    # appended to the configuration
         self.settings = {}                 # name -> value, replaces defaults
@@ -138,7 +139,7 @@ class Node:
 
     def start(self, wait_ready=True):
         self.write_conf()
-        cmd = [os.path.join(BUILD, 'duetd'), '-F', '-c', self.conf]
+        cmd = [self.program, '-F', '-c', self.conf]
         if self.netns:
             cmd = ['ip', 'netns', 'exec', self.netns] + cmd
         out = open(os.path.join(self.dir, 'console.log'), 'a')
