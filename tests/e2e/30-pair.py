@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Two nodes: what is done at one is at the other, with the same numbers."""
+import signal
+import smtplib
 import threading
+import time
 
 from duet_e2e import PASSWORD, case, main, wait
 from load import batch, connect, contents, message
-import smtplib
+from netns import hold, identical, row
 
 
 def deliver(node, ident, user='alice'):
@@ -101,7 +104,6 @@ def the_dead_nodes_mail_is_served_by_the_other(t):
 
 @case
 def a_stopped_partner_shows_degraded_and_comes_back_by_itself(t):
-    import signal
     pair = t.pair()
     deliver(pair.a, 'before')
     pair.in_sync()
@@ -116,6 +118,86 @@ def a_stopped_partner_shows_degraded_and_comes_back_by_itself(t):
     pair.in_sync()
     have, _ = equal_on_both(t, pair)
     t.equal(sorted(v[0] for v in have.values()), ['before', 'during'])
+
+
+class Watcher(threading.Thread):
+    """A session that asks all the time; when it first saw how many messages."""
+
+    def __init__(self, node, user='alice'):
+        super().__init__(daemon=True)
+        self.c = connect(node, user, PASSWORD, timeout=60)
+        self.c.select('INBOX', readonly=True)
+        self.first, self.stop = {}, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.stop.is_set():
+            self.c.noop()
+            now = time.monotonic()
+            self.first.setdefault(len(self.c.search(None, 'ALL')[1][0].split()), now)
+            self.stop.wait(0.02)
+
+
+@case
+def with_the_partner_stopped_nobody_sees_what_is_not_acknowledged(t):
+    """D2: published before the reply, and neither before this node may go on alone."""
+    pair = t.pair()
+    deliver(pair.a, 'before')
+    hold(pair, pair.a, 'alice')
+    pair.in_sync()
+    w = Watcher(pair.a)
+    wait('the watcher sees the first', 20, lambda: 1 in w.first)
+    t.equal(row(pair.a, 'alice')['state'], 'SYNC')
+    pair.b.signal(signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        deliver(pair.a, 'during')
+        acked = time.monotonic()
+        t.true(acked - began > 1.0, 'acknowledged after %.2f s as if the partner had it' % (acked - began))
+        wait('the watcher sees it', 20, lambda: 2 in w.first)
+        # The reply leaves right behind the publication; the two ways differ by a moment.
+        t.true(w.first[2] > acked - 0.5, 'seen %.2f s before the reply' % (acked - w.first[2]))
+        wait('DEGRADED is shown', 30, lambda: pair.a.adm('pair', 'status')[0] == 2)
+        began = time.monotonic()
+        deliver(pair.a, 'alone')
+        t.true(time.monotonic() - began < 3, 'service does not go on')
+    finally:
+        pair.b.signal(signal.SIGCONT)
+        w.stop.set()
+    pair.in_sync()
+    t.equal(len(identical(t, pair, 'alice')), 3)
+
+
+@case
+def all_numbers_and_ids_are_equal_on_both_disks(t):
+    """UID, UIDVALIDITY, UIDNEXT, MODSEQ, GUID, octets; each node reads its own copy."""
+    pair = t.pair()
+    for k, n in enumerate(pair.nodes):
+        for i in range(3):
+            deliver(n, 'm%d-%d' % (k, i))
+        c = connect(n, 'alice', PASSWORD)
+        box = 'Box-' + n.name
+        for f, args in ((c.create, (box,)), (c.subscribe, (box,)), (c.create, ('Gone',)), (c.delete, ('Gone',))):
+            t.equal(f(*args)[0], 'OK', repr(args))
+        c.select('INBOX')
+        t.equal(c.store('1', '+FLAGS', '(\\Flagged $%s)' % n.name)[0], 'OK')
+        t.equal(c.copy('1', box)[0], 'OK')
+        t.equal(c._simple_command('MOVE', '2', box)[0], 'OK')
+        c.store('2', '+FLAGS', '(\\Deleted)')
+        t.equal(c.expunge()[0], 'OK')
+        t.equal(c.rename(box, 'Moved-' + n.name)[0], 'OK')
+        c.logout()
+        pair.in_sync()
+        t.equal(len(identical(t, pair, 'alice')), k + 1)
+        t.equal(len(identical(t, pair, 'alice', 'Moved-' + n.name)), 2)
+    seen = []
+    for n in pair.nodes:
+        c = connect(n, 'alice', PASSWORD)
+        seen.append((sorted(c.list()[1]), sorted(c.lsub()[1])))
+        c.logout()
+    t.equal(seen[0], seen[1], 'LIST and LSUB')
+    t.true(all(any(b'Moved-' + x in l for l in seen[0][0]) for x in (b'a', b'b')), seen[0])
+    t.true(not any(b'Gone' in l for l in seen[0][0]), seen[0])
 
 
 @case
