@@ -4,7 +4,7 @@ sim_TESTS += tests/sim/peersim
 testlib_SRC += tests/sim/peersim_node.c tests/sim/peersim_life.c
 sim_TESTS += tests/sim/sim
 # The parts of sim; the program itself is tests/sim/sim.c.
-testlib_SRC += tests/sim/sim_run.c tests/sim/sim_node.c tests/sim/sim_work.c tests/sim/sim_check.c tests/sim/sim_cache.c
+testlib_SRC += tests/sim/sim_run.c tests/sim/sim_node.c tests/sim/sim_wire.c tests/sim/sim_work.c tests/sim/sim_check.c tests/sim/sim_cache.c
 # Named scenarios on the same nodes.
 sim_TESTS += tests/scenario/test_pair tests/scenario/test_pair_rules
 sim_TESTS += tests/scenario/test_pair_link tests/scenario/test_pair_forks

@@ -7,7 +7,8 @@
  *
  *   sim.c        nemesis, options
  *   sim_run.c    begin, come to rest, end
- *   sim_node.c   nodes: disks, store processes, sync, wires between them
+ *   sim_node.c   nodes: disks, store processes
+ *   sim_wire.c   the wires between them, and sync at each end
  *   sim_work.c   what sessions and MTAs do, and what they were told
  *   sim_check.c  the oracle: what must be true
  *   sim_cache.c  clients that keep a copy, and what they are told
@@ -240,16 +241,26 @@ void sim_node_power_off(struct snode *n, bool lose);
 void sim_store_start(struct sstore *st);
 void sim_store_kill(struct sstore *st);		/* kill -9: no data is lost */
 void sim_store_restart(struct sstore *st);
-void sim_sync_start(struct snode *n);
-void sim_sync_kill(struct snode *n);
 void sim_node_stop(struct snode *n, uint64_t usec);
 void sim_node_wipe(struct snode *n);
 void sim_node_copy(struct snode *n);
 void sim_node_restore(struct snode *n);
-void sim_cut(struct sim *s, bool on, bool reset);
 void sim_turn(struct sstore *st);
 bool sim_in_sync(struct sim *s);
 struct sstore *sim_store_of(struct snode *n, unsigned account);
+
+/* Does the node run?  If not, cb is called again when it does. */
+bool sim_runs(struct snode *n, simtime_cb *cb, void *arg);
+bool sim_parcel_open(struct sim *s, struct buf *b, struct arena *a,
+		     struct link_msg *m);
+void sim_link_to_store(void *node, int process, const struct link_msg *m);
+
+/* sim_wire.c */
+void sim_sync_start(struct snode *n);
+void sim_sync_kill(struct snode *n);
+/* reset: its sockets are closed; else the machine says nothing. */
+void sim_sync_dies(struct snode *n, bool reset);
+void sim_cut(struct sim *s, bool on, bool reset);
 void sim_wires_free(struct sim *s);
 
 /* sim_work.c */
