@@ -177,17 +177,19 @@ def mutt_reads_tags_copies_and_deletes(t):
             'set imap_user=alice imap_pass="%s" ssl_starttls=no ssl_force_tls=no' % PASSWORD,
             'set spoolfile=imap://%s:%d/INBOX folder=imap://%s:%d/' % (n.host, n.imap, n.host, n.imap),
             'set imap_authenticators=plain:login tunnel="" confirmappend=no delete=yes quit=yes move=no',
-            'set header_cache="" message_cachedir="" record="" certificate_file="" ssl_verify_host=no mark_old=no',
+            # An empty value would take the next word, and a file of that name.
+            'unset header_cache message_cachedir record certificate_file', 'set ssl_verify_host=no mark_old=no',
             'set sort=mailbox-order wait_key=no',
             "push '<first-entry><flag-message><delete-message><last-entry>"
             "<copy-message>=Kept<enter><sync-mailbox><quit>'"]) + '\n')
     env = dict(os.environ, TERM='xterm', HOME=t.dir, LC_ALL='C')
-    r = subprocess.run(['script', '-qec', 'mutt -n -F %s' % rc, '/dev/null'], env=env, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    r = subprocess.run(['script', '-qec', 'mutt -n -F %s' % rc, '/dev/null'], env=env, cwd=t.dir,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     have = flags(n)
     t.equal(sorted(have), ['one', 'three'], r.stdout[-600:].decode(errors='replace'))
     t.true('\\Flagged' in have['one'], repr(have))
     t.equal(sorted(flags(n, 'Kept')), ['three'])
+    t.equal([f for f in os.listdir(t.dir) if '=' in f], [], 'mutt made files of settings')
 
 
 @case
