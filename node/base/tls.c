@@ -380,6 +380,13 @@ void tls_conn_free(struct tls_conn *c)
 }
 
 /* Turns the result of an SSL_ call into ours; 0 = end of the peer. */
+/* The first octets of TLS tell that the connect before them failed. */
+static bool never_connected(int err)
+{
+	return err == ECONNREFUSED || err == EHOSTUNREACH ||
+	       err == ENETUNREACH;
+}
+
 static int outcome(struct tls_conn *c, int r, const char *what,
 		   enum tls_want *want, struct err *e)
 {
@@ -401,6 +408,9 @@ static int outcome(struct tls_conn *c, int r, const char *what,
 		if (saved == 0)
 			return err_set(e, E_PROTO, "TLS: %s: the other end went "
 						   "away", what);
+		if (never_connected(saved))
+			return err_set(e, -saved, "no connection: %s",
+				       strerrordesc_np(saved));
 		return err_set(e, -saved, "TLS: %s: %s", what,
 			       strerrordesc_np(saved));
 	default:

@@ -53,6 +53,15 @@ def a_lost_partner_is_shown_with_reason_and_counts(t):
 
 
 @case
+def a_partner_that_does_not_run_is_no_matter_of_tls(t):
+    pair = t.pair(start=False)
+    pair.a.start()
+    wait('it says that nobody answers', 30,
+         lambda: re.search(r'Pair link to 127\.0\.0\.1.*: no connection: Connection refused', pair.a.log()))
+    t.true('TLS: handshake' not in '\n'.join(l for l in pair.a.log().splitlines() if 'Pair link' in l), pair.a.log())
+
+
+@case
 def switchover_moves_what_is_in_sync(t):
     pair = t.pair()
     for n in pair.nodes:
