@@ -8,7 +8,8 @@ node_SRC += node/role.c node/super/super.c node/super/super_dirs.c \
 	node/super/stop.c node/super/admin.c node/super/rootfile.c
 node_SRC += node/adm.c node/auth_role.c node/auth_conf.c node/auth_files.c \
 	node/auth_admin.c node/auth_smtp.c
-node_SRC += node/front/front.c node/front/login.c node/front/login_cmd.c \
+node_SRC += node/front/front.c node/front/login.c node/front/login_auth.c \
+	node/front/login_imap.c \
 	node/front/login_log.c node/front/relay.c node/front/proxied.c node/front/lmtp.c \
 	node/front/lmtp_mail.c
 node_SRC += node/store/store_role.c node/store/store_conf.c \

@@ -1,6 +1,7 @@
 /* The front process: life, listeners, channels. */
 
 #include "node/front/front.h"
+#include "node/front/login.h"
 #include "node/base/buf.h"
 #include "node/base/cleanup.h"
 #include "node/base/digest.h"
@@ -337,7 +338,7 @@ static void on_accept(void *arg, unsigned events)
 		if (l->purpose == CONF_FOR_LMTP)
 			lmtp_accept(f, f->conf, fd, l->tls);
 		else
-			login_accept(f, f->conf, fd, l->tls);
+			login_accept(f, f->conf, &login_imap, fd, l->tls);
 	}
 }
 

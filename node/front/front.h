@@ -7,7 +7,8 @@
  * store process of the account whether it may be served here.
  *
  *   front.c     life, listeners, channels, questions to the other roles
- *   login.c     an IMAP connection before login      login_cmd.c its commands
+ *   login.c     a connection before login      login_auth.c who it is
+ *   login_imap.c  its dialog in IMAP
  *   login_log.c log lines that log readers know      relay.c  TLS after login
  *   lmtp.c      LMTP dialog                          lmtp_mail.c transactions
  */
@@ -116,7 +117,9 @@ bool front_secured(const struct front_conf *c, const struct front_addr *a,
 void front_session_id(struct front *f, char out[17]);
 
 /* login.c */
-void login_accept(struct front *f, struct front_conf *c, int fd, bool tls);
+struct login_dialog;
+void login_accept(struct front *f, struct front_conf *c,
+		  const struct login_dialog *d, int fd, bool tls);
 void login_drain(struct front *f);	/* BYE to all */
 /* lmtp.c */
 void lmtp_accept(struct front *f, struct front_conf *c, int fd, bool tls);

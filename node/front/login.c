@@ -1,4 +1,4 @@
-/* An IMAP connection before login: input, output, end. */
+/* A connection before login: input, output, end. */
 
 #include "node/front/login.h"
 #include "node/base/buf.h"
@@ -25,40 +25,30 @@ void login_free(struct login *l)
 			      -1);
 	front_req_free(l->counted);
 	loop_timer_free(l->timer);
-	imap_reader_free(l->reader);
+	l->dialog->fini(l);
 	arena_free(l->arena);
 	arena_free(l->ask_arena);
 	free(l->tag);
 	free(l->user);
 	free(l->mech);
-	free(l->failure);
 	front_conf_unref(l->conf);
 	if (l->stream)
 		stream_finish(l->stream);
 	free(l);
 }
 
-static void reply_va(struct login *l, const char *tag, const char *fmt,
-		     va_list ap)
-{
-	char text[2048];
-	struct buf *out = stream_out(l->stream);
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	if (tag)
-		buf_printf(out, "%s ", tag);
-	buf_str(out, text);
-	buf_str(out, "\r\n");
-	stream_flush(l->stream);
-}
-
 void login_reply(struct login *l, const char *fmt, ...)
 {
+	char text[LOGIN_REPLY_MAX];
+	struct buf *out = stream_out(l->stream);
 	va_list ap;
 
 	va_start(ap, fmt);
-	reply_va(l, NULL, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	buf_str(out, text);
+	buf_str(out, "\r\n");
+	stream_flush(l->stream);
 }
 
 void login_continue(struct login *l)
@@ -70,140 +60,54 @@ void login_continue(struct login *l)
 	stream_more(l->stream);
 }
 
-void login_tagged(struct login *l, const char *fmt, ...)
+void login_close(struct login *l, enum login_end why, const char *reason)
 {
-	va_list ap;
-
-	va_start(ap, fmt);
-	reply_va(l, l->tag, fmt, ap);
-	va_end(ap);
-	login_continue(l);
-}
-
-void login_close(struct login *l, const char *bye, const char *reason)
-{
-	if (bye)
-		login_reply(l, "* BYE %s", bye);
+	if (why != LOGIN_END_SILENT)
+		l->dialog->bye(l, why);
 	login_log_end(l, reason);
 	login_free(l);
 }
 
-const char *login_capabilities(struct login *l, struct arena *a)
+bool login_bad(struct login *l)
 {
-	const struct front_conf *c = l->conf;
-	bool plain = l->secured || (!c->plaintext_disabled && !c->ssl_required);
-	struct buf b;
-	const char *p, *text;
+	if (++l->bad < LOGIN_BAD_MAX)
+		return false;
+	login_close(l, LOGIN_END_BAD, "Too many invalid commands");
+	return true;
+}
 
-	buf_init(&b, 1024);
-	buf_printf(&b, "IMAP4rev1 SASL-IR ID ENABLE IDLE %s",
-		   conf_bool(c->conf, NULL, "imap_literal_minus") ? "LITERAL-"
-								  : "LITERAL+");
-	if (c->tls && !l->tls)
-		buf_str(&b, " STARTTLS");
-	if (!plain)
-		buf_str(&b, " LOGINDISABLED");
-	for (p = c->mechanisms; plain && *p;) {
-		size_t n = strcspn(p, " \t");
-
-		buf_printf(&b, " AUTH=%.*s", (int)n, p);
-		p += n;
-		p += strspn(p, " \t");
-	}
-	text = arena_strndup(a, b.p, b.n);
-	buf_fini(&b);
-	return text;
+bool login_plaintext_allowed(const struct login *l)
+{
+	return l->secured ||
+	       (!l->conf->plaintext_disabled && !l->conf->ssl_required);
 }
 
 static void greet(struct login *l)
 {
-	login_reply(l, "* OK [CAPABILITY %s] %s",
-		    login_capabilities(l, l->arena), l->conf->greeting);
+	l->dialog->greet(l);
 	arena_reset(l->arena);
 }
 
-static void bad(struct login *l, const struct imap_event *ev)
+static bool reads(const struct login *l)
 {
-	login_reply(l, "%s BAD %s", ev->tag ? ev->tag : "*", ev->text);
-	if (ev->fatal || ++l->bad >= LOGIN_BAD_MAX) {
-		login_close(l, "Too many invalid IMAP commands.",
-			    "Too many invalid commands");
-		return;
-	}
-	login_continue(l);
-}
-
-/* One event of the reader; false when the rest of the input must wait. */
-static bool event(struct login *l, enum imap_event_type t,
-		  const struct imap_event *ev)
-{
-	switch (t) {
-	case IMAP_COMMAND:
-		free(l->tag);
-		l->tag = xstrdup(ev->cmd->tag);
-		login_command(l, ev->cmd);
-		return false;
-	case IMAP_LINE:
-		login_sasl_line(l, ev->data);
-		return false;
-	case IMAP_BAD:
-		bad(l, ev);
-		return false;
-	case IMAP_CONTINUE:
-		login_reply(l, "+ OK");
-		return true;
-	case IMAP_LITERAL:
-		/* APPEND before login. */
-		imap_reader_refuse(l->reader);
-		login_reply(l, "%s NO Please log in first.", ev->cmd->tag);
-		return true;
-	case IMAP_DATA:
-	case IMAP_DATA_END:
-		return true;
-	case IMAP_MORE:
-		break;
-	}
-	return false;
+	return l->state == LOGIN_READY || l->state == LOGIN_SASL;
 }
 
 static void on_readable(void *arg)
 {
 	struct login *l = arg;
 
-	while (l->state == LOGIN_READY || l->state == LOGIN_SASL) {
-		struct slice in = stream_in(l->stream), before = in;
-		struct imap_event ev = {0};
-		enum imap_event_type t;
+	while (reads(l) && stream_in(l->stream).n) {
+		enum login_input i = l->dialog->input(l);
 
-		if (in.n == 0)
+		if (i == LOGIN_WAIT)
+			return;
+		if (i == LOGIN_NEED_MORE)
 			break;
-		t = imap_reader_next(l->reader, &in, l->arena, &ev);
-		/* The event may point into the input: consume it afterwards,
-		 * unless the connection is gone or given away by then. */
-		if (t == IMAP_COMMAND || t == IMAP_BAD || t == IMAP_MORE ||
-		    t == IMAP_CONTINUE) {
-			stream_consume(l->stream, before.n - in.n);
-			if (t == IMAP_MORE)
-				break;
-			if (!event(l, t, &ev))
-				return;
-			continue;
-		}
-		if (t == IMAP_LINE) {
-			struct slice line = arena_dup(l->arena, ev.data);
-
-			stream_consume(l->stream, before.n - in.n);
-			login_sasl_line(l, line);
-			return;
-		}
-		stream_consume(l->stream, before.n - in.n);
-		if (!event(l, t, &ev))
-			return;
 	}
 	/* All that a client sent before it ended its side is answered. */
-	if ((l->state == LOGIN_READY || l->state == LOGIN_SASL) &&
-	    stream_ended(l->stream))
-		login_close(l, NULL, "Connection closed");
+	if (reads(l) && stream_ended(l->stream))
+		login_close(l, LOGIN_END_SILENT, "Connection closed");
 }
 
 static void on_writable(void *arg)
@@ -221,7 +125,7 @@ static void on_closed(void *arg, const struct err *e)
 		return;
 	}
 	snprintf(reason, sizeof(reason), "Connection closed: %.120s", e->op);
-	login_close(l, NULL, reason);
+	login_close(l, LOGIN_END_SILENT, reason);
 }
 
 static void on_secured(void *arg)
@@ -253,16 +157,7 @@ static void on_timer(void *arg)
 	struct login *l = arg;
 
 	if (l->state == LOGIN_DELAYED) {
-		char *text = TAKE(l->failure);
-
-		if (l->failure_bye) {
-			login_reply(l, "%s %s", l->tag, text);
-			login_close(l, "Too many failed logins.",
-				    "Too many failed logins");
-		} else {
-			login_tagged(l, "%s", text);
-		}
-		free(text);
+		login_late(l);
 		return;
 	}
 	if (l->state == LOGIN_AGAIN) {
@@ -274,33 +169,27 @@ static void on_timer(void *arg)
 		loop_timer_set(l->timer, LOGIN_TIMEOUT_USEC);
 		return;
 	}
-	login_close(l, "Disconnected for inactivity.", "Inactivity");
+	login_close(l, LOGIN_END_IDLE, "Inactivity");
 }
 
-void login_accept(struct front *f, struct front_conf *c, int fd, bool tls)
+void login_accept(struct front *f, struct front_conf *c,
+		  const struct login_dialog *d, int fd, bool tls)
 {
-	struct imap_limits limits = {
-		.line_max = 8192, .literal_inline = 4096,
-		.literal_total = 16384, .literal_max = 0, .depth_max = 2,
-	};
 	struct err e = ERR_NONE;
 	struct login *l;
 
 	if (f->n_logins >= c->unauth_max || f->draining || (tls && !c->tls)) {
-		static const char bye[] =
-			"* BYE [UNAVAILABLE] Too many connections, try again "
-			"later.\r\n";
-
 		if (!tls)
-			(void)!write(fd, bye, sizeof(bye) - 1);
+			(void)!write(fd, d->busy, strlen(d->busy));
 		close(fd);
 		return;
 	}
 	l = NEW(struct login);
+	l->dialog = d;
 	l->front = f;
 	l->conf = front_conf_ref(c);
 	l->arena = arena_new(1024);
-	l->reader = imap_reader_new(&limits);
+	d->init(l);
 	l->started_usec = clock_mono(f->role->sys.clock);
 	front_addr_of(fd, &l->addr);
 	l->secured = front_secured(c, &l->addr, false);
@@ -318,7 +207,7 @@ void login_accept(struct front *f, struct front_conf *c, int fd, bool tls)
 	/* However slowly its octets come. */
 	loop_timer_set(l->timer, LOGIN_HANDSHAKE_USEC);
 	if (stream_start_tls(l->stream, c->tls, true, NULL, &e) < 0)
-		login_close(l, NULL, e.op);
+		login_close(l, LOGIN_END_SILENT, e.op);
 }
 
 void login_drain(struct front *f)
@@ -330,7 +219,6 @@ void login_drain(struct front *f)
 
 		i = i->next;
 		/* One that is being passed on ends with its session. */
-		login_close(l, "[UNAVAILABLE] Server is going down, connect "
-			    "again.", "Shutdown");
+		login_close(l, LOGIN_END_SHUTDOWN, "Shutdown");
 	}
 }

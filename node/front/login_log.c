@@ -29,7 +29,7 @@ static void vars_of(struct login *l, const char *mpid, struct conf_var *extra,
 				     arena_printf(a, "%u", l->addr.rport)};
 	*v = (struct conf_vars){
 		.user = l->user ? l->user : "", .home = "",
-		.service = "imap", .lip = l->addr.lip, .rip = l->addr.rip,
+		.service = l->dialog->service, .lip = l->addr.lip, .rip = l->addr.rip,
 		.lport = l->addr.lport, .rport = l->addr.rport,
 		.session = l->sid, .uid = (unsigned)-1,
 		.extra = extra, .n_extra = 6,
@@ -111,7 +111,7 @@ static void write_line(struct login *l, const char *message, const char *mpid)
 	extra[6] = (struct conf_var){'$', NULL, message};
 	extra[7] = (struct conf_var){'s', NULL, list};
 	v.n_extra = 8;
-	line = arena_printf(a, "imap-login: Info: %s",
+	line = arena_printf(a, "%s: Info: %s", l->dialog->log_name,
 			    expanded(format, &v, a));
 	log_raw(l->front->role->log, LOG_INF, "login", l->user, line);
 	arena_free(a);

@@ -161,7 +161,7 @@ static bool asks_the_partner(void)
 	CU_EQ_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC |
 			     SOCK_NONBLOCK, 0, fd), 0);
 	client = fd[0];
-	login_accept(f, f->conf, fd[1], false);
+	login_accept(f, f->conf, &login_imap, fd[1], false);
 	CU_EQ_INT(write(client, line, sizeof(line) - 1), sizeof(line) - 1);
 	if (!until(&auth, 1))
 		return false;

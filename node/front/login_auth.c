@@ -1,4 +1,4 @@
-/* The commands of an IMAP connection before login. */
+/* Before login, in all protocols: who is it, and who serves the account? */
 
 #include "node/front/login.h"
 #include "node/base/buf.h"
@@ -7,7 +7,6 @@
 #include "node/base/digest.h"
 #include "node/base/loop.h"
 #include "auth/auth.h"
-#include "proto/imap_args.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -18,13 +17,27 @@ static void on_auth(void *arg, struct ipc_msg *m, const struct ipc_head *h);
 
 /* ---- failures ---------------------------------------------------------------- */
 
-static void fail_late(struct login *l, char *reply)
+static void fail(struct login *l, enum login_failure why)
 {
-	free(l->failure);
-	l->failure = reply;
+	l->dialog->fail(l, why, NULL);
+	login_continue(l);
+}
+
+static void fail_late(struct login *l, enum login_failure why)
+{
+	l->failure = why;
 	l->failure_bye = l->attempts >= LOGIN_ATTEMPTS_MAX;
 	l->state = LOGIN_DELAYED;
 	loop_timer_set(l->timer, l->conf->failure_delay_usec);
+}
+
+void login_late(struct login *l)
+{
+	l->dialog->fail(l, l->failure, NULL);
+	if (l->failure_bye)
+		login_close(l, LOGIN_END_ATTEMPTS, "Too many failed logins");
+	else
+		login_continue(l);
 }
 
 static void uncount(struct login *l)
@@ -46,10 +59,12 @@ static void fail_temporary(struct login *l, const char *client)
 	uncount(l);
 	l->unavailable = true;
 	l->attempts--;
-	login_tagged(l, "NO [UNAVAILABLE] %s [%s:%s]",
-		     client && *client ? client
-				       : "Temporary authentication failure.",
-		     l->conf->hostname, when);
+	l->dialog->fail(l, LOGIN_TEMPORARY,
+			arena_printf(l->arena, "%s [%s:%s]",
+				     client && *client ? client
+				     : "Temporary authentication failure.",
+				     l->conf->hostname, when));
+	login_continue(l);
 }
 
 /* ---- after login: who serves the account? --------------------------------------- */
@@ -187,7 +202,8 @@ static void ask_store(struct login *l, const struct ipc_head *h)
 		.user = arena_strdup(a, h->user),
 		.login = arena_strdup(a, h->login),
 		.home = arena_strdup(a, h->home),
-		.service = "imap", .session = l->sid, .tag = l->tag,
+		.service = l->dialog->service, .session = l->sid,
+		.tag = l->tag,
 		.mech = arena_strdup(a, h->mech),
 		.rip = l->addr.rip, .lip = l->addr.lip,
 		.rport = l->addr.rport, .lport = l->addr.lport,
@@ -218,13 +234,11 @@ static void on_result(struct login *l, const struct ipc_head *h)
 		fail_temporary(l, NULL);
 		break;
 	case AUTH_DISABLED:
-		fail_late(l, xstrdup("NO [AUTHORIZATIONFAILED] This account "
-				     "may not log in."));
+		fail_late(l, LOGIN_DISABLED);
 		break;
 	case AUTH_UNKNOWN:
 	case AUTH_MISMATCH:
-		fail_late(l, xstrdup("NO [AUTHENTICATIONFAILED] Authentication "
-				     "failed."));
+		fail_late(l, LOGIN_WRONG);
 		break;
 	}
 }
@@ -247,10 +261,9 @@ static void on_auth(void *arg, struct ipc_msg *m, const struct ipc_head *h)
 		return;
 	buf_init(&b, 16384);
 	base64_put(&b, h->data);
-	login_reply(l, "+ %.*s", (int)b.n, b.n ? (const char *)b.p : "");
-	buf_fini(&b);
 	l->state = LOGIN_SASL;
-	imap_reader_want_line(l->reader);
+	l->dialog->challenge(l, buf_all(&b));
+	buf_fini(&b);
 	stream_more(l->stream);
 }
 
@@ -258,7 +271,7 @@ static void ask_auth(struct login *l, enum ipc_type type, struct ipc_head *h)
 {
 	l->attempts++;
 	l->state = LOGIN_AUTH;
-	h->service = "imap";
+	h->service = l->dialog->service;
 	h->session = l->sid;
 	h->rip = l->addr.rip;
 	h->lip = l->addr.lip;
@@ -269,32 +282,19 @@ static void ask_auth(struct login *l, enum ipc_type type, struct ipc_head *h)
 }
 
 /* Plaintext needs a secure connection (guide G2); said, not only advertised. */
-static bool plaintext_refused(struct login *l)
+bool login_plaintext_refused(struct login *l)
 {
-	if (l->secured ||
-	    (!l->conf->plaintext_disabled && !l->conf->ssl_required))
+	if (login_plaintext_allowed(l))
 		return false;
 	l->tried_plaintext = true;
-	login_reply(l, "* BAD [ALERT] Plaintext authentication not allowed "
-		    "without SSL/TLS, but your client did it anyway. If anyone "
-		    "was listening, the password was exposed.");
-	login_tagged(l, "NO [PRIVACYREQUIRED] Plaintext authentication "
-		     "disallowed on non-secure (SSL/TLS) connections.");
+	fail(l, LOGIN_PLAINTEXT);
 	return true;
 }
 
-static void cmd_login(struct login *l, const struct imap_command *cmd)
+void login_password(struct login *l, struct slice user, struct slice password)
 {
-	struct err e = ERR_NONE;
-	struct slice user, password;
 	struct ipc_head h = {0};
 
-	if (imap_login_parse(cmd, &user, &password, &e) < 0) {
-		login_tagged(l, "BAD %s", e.client);
-		return;
-	}
-	if (plaintext_refused(l))
-		return;
 	h.login = arena_strndup(l->arena, user.p, user.n);
 	h.data = password;
 	h.mech = "PLAIN";
@@ -302,7 +302,6 @@ static void cmd_login(struct login *l, const struct imap_command *cmd)
 	l->mech = xstrdup("PLAIN");
 	free(l->user);
 	l->user = xstrdup(h.login);
-	l->used_sasl = false;
 	ask_auth(l, IPC_AUTH_PASSWORD, &h);
 }
 
@@ -321,43 +320,42 @@ static bool offers(struct login *l, struct slice mech)
 	return false;
 }
 
-static void cmd_authenticate(struct login *l, const struct imap_command *cmd)
+void login_sasl(struct login *l, struct slice mechanism,
+		const struct slice *initial)
 {
-	struct imap_authenticate au;
-	struct err e = ERR_NONE;
 	struct ipc_head h = {0};
-	uint8_t *raw;
-	int n = 0;
 
-	if (imap_authenticate_parse(cmd, &au, &e) < 0) {
-		login_tagged(l, "BAD %s", e.client);
-		return;
-	}
-	if (!offers(l, au.mechanism)) {
-		login_tagged(l, "NO Unsupported authentication mechanism.");
+	if (!offers(l, mechanism)) {
+		fail(l, LOGIN_MECHANISM);
 		return;
 	}
 	/* Both mechanisms of this build send the password itself. */
-	if (plaintext_refused(l))
+	if (login_plaintext_refused(l))
 		return;
-	if (au.has_initial) {
-		raw = arena_alloc(l->arena, au.initial.n + 4);
-		n = slice_is(au.initial, "=") ? 0 :
-			base64_get(au.initial, raw, au.initial.n + 4);
+	if (initial) {
+		uint8_t *raw = arena_alloc(l->arena, initial->n + 4);
+		int n = slice_is(*initial, "=") ? 0 :
+			base64_get(*initial, raw, initial->n + 4);
+
 		if (n < 0) {
-			login_tagged(l, "BAD Invalid base64 data in initial "
-				     "response.");
+			fail(l, LOGIN_BAD_INITIAL);
 			return;
 		}
 		h.data = slice_of(raw, (size_t)n);
 		h.flags = AUTH_INITIAL;
 	}
-	h.mech = arena_strndup(l->arena, au.mechanism.p, au.mechanism.n);
+	h.mech = arena_strndup(l->arena, mechanism.p, mechanism.n);
 	free(l->mech);
 	l->mech = xstrdup(h.mech);
 	free(TAKE(l->user));
-	l->used_sasl = true;
 	ask_auth(l, IPC_AUTH_SASL, &h);
+}
+
+static void give_up(struct login *l, enum login_failure why)
+{
+	front_req_say(l->req, IPC_AUTH_CANCEL, NULL, SLICE_NONE, -1);
+	front_req_free(TAKE(l->req));
+	fail(l, why);
 }
 
 void login_sasl_line(struct login *l, struct slice line)
@@ -367,16 +365,12 @@ void login_sasl_line(struct login *l, struct slice line)
 	int n;
 
 	if (slice_is(line, "*")) {
-		front_req_say(l->req, IPC_AUTH_CANCEL, NULL, SLICE_NONE, -1);
-		front_req_free(TAKE(l->req));
-		login_tagged(l, "BAD Authentication aborted by client.");
+		give_up(l, LOGIN_ABORTED);
 		return;
 	}
 	n = base64_get(line, raw, line.n + 4);
 	if (n < 0) {
-		front_req_say(l->req, IPC_AUTH_CANCEL, NULL, SLICE_NONE, -1);
-		front_req_free(TAKE(l->req));
-		login_tagged(l, "BAD Invalid base64 data in response.");
+		give_up(l, LOGIN_BAD_RESPONSE);
 		return;
 	}
 	h.data = slice_of(raw, (size_t)n);
@@ -387,100 +381,14 @@ void login_sasl_line(struct login *l, struct slice line)
 	}
 }
 
-/* ---- the others ------------------------------------------------------------------------ */
-
-static void cmd_starttls(struct login *l, const struct imap_command *cmd)
+void login_starttls(struct login *l)
 {
 	struct err e = ERR_NONE;
 
-	if (cmd->args || l->tls || !l->conf->tls) {
-		login_tagged(l, "BAD %s", l->tls ? "TLS is already active."
-						 : "TLS support isn't enabled.");
-		return;
-	}
 	/* What was pipelined behind STARTTLS came from who knows whom. */
 	stream_consume(l->stream, stream_in(l->stream).n);
-	login_reply(l, "%s OK Begin TLS negotiation now.", l->tag);
 	l->state = LOGIN_TLS_START;
 	loop_timer_set(l->timer, LOGIN_HANDSHAKE_USEC);
 	if (stream_start_tls(l->stream, l->conf->tls, true, NULL, &e) < 0)
-		login_close(l, NULL, e.op);
-}
-
-static void id_value(struct buf *b, const char *key, const char *value)
-{
-	buf_printf(b, "%s\"%s\" \"%s\"", b->n ? " " : "", key, value);
-}
-
-/* imap_id_send: words KEY VALUE, “*” as VALUE = the built-in one. */
-static void id_reply(struct login *l, struct buf *b)
-{
-	const char *p = conf_str(l->conf->conf, NULL, "imap_id_send");
-	struct arena *a = l->arena;
-
-	while (*p) {
-		size_t n = strcspn(p, " ");
-		const char *key = arena_strndup(a, p, n), *value;
-
-		p += n;
-		p += strspn(p, " ");
-		n = strcspn(p, " ");
-		value = arena_strndup(a, p, n);
-		p += n;
-		p += strspn(p, " ");
-		if (strcmp(value, "*") == 0)
-			value = strcmp(key, "name") == 0 ? "Duet" :
-				strcmp(key, "version") == 0 ? DUET_VERSION : "";
-		if (*value)
-			id_value(b, key, value);
-	}
-	if (!b->n)
-		id_value(b, "name", "Duet");
-}
-
-static void cmd_id(struct login *l, const struct imap_command *cmd)
-{
-	struct err e = ERR_NONE;
-	struct imap_id id;
-	struct buf b;
-
-	if (imap_id_parse(cmd, &id, &e) < 0) {
-		login_tagged(l, "BAD %s", e.client);
-		return;
-	}
-	buf_init(&b, 2048);
-	id_reply(l, &b);
-	login_reply(l, "* ID (%.*s)", (int)b.n, (const char *)b.p);
-	buf_fini(&b);
-	login_tagged(l, "OK ID completed.");
-}
-
-void login_command(struct login *l, const struct imap_command *cmd)
-{
-	if (strcmp(cmd->name, "CAPABILITY") == 0) {
-		login_reply(l, "* CAPABILITY %s",
-			    login_capabilities(l, l->arena));
-		login_tagged(l, "OK Pre-login capabilities listed, post-login "
-			     "capabilities have more.");
-	} else if (strcmp(cmd->name, "NOOP") == 0) {
-		login_tagged(l, "OK NOOP completed.");
-	} else if (strcmp(cmd->name, "LOGOUT") == 0) {
-		login_reply(l, "* BYE Logging out");
-		login_reply(l, "%s OK Logout completed.", l->tag);
-		login_close(l, NULL, "Logged out");
-	} else if (strcmp(cmd->name, "ID") == 0) {
-		cmd_id(l, cmd);
-	} else if (strcmp(cmd->name, "STARTTLS") == 0) {
-		cmd_starttls(l, cmd);
-	} else if (strcmp(cmd->name, "LOGIN") == 0) {
-		cmd_login(l, cmd);
-	} else if (strcmp(cmd->name, "AUTHENTICATE") == 0) {
-		cmd_authenticate(l, cmd);
-	} else if (++l->bad >= LOGIN_BAD_MAX) {
-		login_reply(l, "%s BAD Please log in first.", l->tag);
-		login_close(l, "Too many invalid IMAP commands.",
-			    "Too many invalid commands");
-	} else {
-		login_tagged(l, "BAD Please log in first, or unknown command.");
-	}
+		login_close(l, LOGIN_END_SILENT, e.op);
 }
