@@ -9,7 +9,7 @@ node_SRC += node/role.c node/super/super.c node/super/super_dirs.c \
 node_SRC += node/adm.c node/auth_role.c node/auth_conf.c node/auth_files.c \
 	node/auth_admin.c node/auth_smtp.c
 node_SRC += node/front/front.c node/front/login.c node/front/login_auth.c \
-	node/front/login_imap.c \
+	node/front/login_imap.c node/front/login_pop3.c \
 	node/front/login_log.c node/front/relay.c node/front/proxied.c node/front/lmtp.c \
 	node/front/lmtp_mail.c
 node_SRC += node/store/store_role.c node/store/store_conf.c \
@@ -41,6 +41,9 @@ node_SRC += \
 	node/imap/cmd_copy.c \
 	node/imap/cmd_expunge.c \
 	node/imap/cmd_search.c
+
+node_SRC += node/pop3/session.c node/pop3/commands.c node/pop3/retr.c \
+	node/pop3/quit.c node/pop3/uidl.c
 
 # Configuration: table of settings, grammar, values, treatment, output.
 node_SRC += \

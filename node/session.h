@@ -4,7 +4,7 @@
 /*
  * A client session after login, inside the store process that owns the
  * account.  The host (node/store/) makes it and keeps the list of sessions;
- * the protocol (node/imap/, later node/pop3/) talks to the client.
+ * the protocol (node/imap/, node/pop3/) talks to the client.
  *
  *   front ── accept ─► host: engine_ask ─► automatic mailboxes ─►
  *        imap_session_start() … dialog … session_ended()
@@ -70,6 +70,11 @@ struct session_conf {
 	uint64_t imap_idle_notify_usec;	/* 0 = no "* OK Still here" */
 	size_t imap_max_line_length;
 	bool imap_literal_minus;
+	const char *pop3_log_prefix;	/* mail_log_prefix of protocol pop3 */
+	const char *pop3_logout_format;
+	const char *pop3_uidl_format;
+	bool pop3_lock_session;		/* one session of an account at once */
+	bool pop3_no_flag_updates;	/* RETR does not set \Seen */
 	unsigned mail_max_keyword_length;
 	uint64_t quota_max_mail_size;	/* 0 = no limit of one message */
 };
@@ -123,13 +128,13 @@ struct session {
 	const struct session_ops *ops;	/* set by *_session_start() */
 	void *impl;			/* the protocol's own */
 
-	const char *service;		/* "imap" */
+	const char *service;		/* "imap", "pop3" */
 	int fd;				/* bare socket, or a relay's pair: both
 					 * plain bytes, SOCK_STREAM; the
 					 * protocol takes it */
 	struct slice leftover;		/* valid during *_session_start() */
 	/* The tag of LOGIN or AUTHENTICATE: the session's first output is
-	 * "TAG OK [CAPABILITY …] Logged in". */
+	 * "TAG OK [CAPABILITY …] Logged in".  POP3 has none. */
 	const char *login_tag;
 
 	struct account *account;
@@ -161,9 +166,11 @@ const char *session_field(const struct session *s, const char *name);
 /*
  * Called by the host for a session that may be served: sets ops and impl,
  * sends the tagged OK and goes on from the loop.  Negative: nothing was sent,
- * fd is closed, the host frees s.  Defined in node/imap/.
+ * fd is closed, the host frees s.  Neither calls session_ended() itself.
+ * Defined in node/imap/ and node/pop3/.
  */
 int imap_session_start(struct session *s, struct err *e);
+int pop3_session_start(struct session *s, struct err *e);
 void imap_shared_free(struct session_host *h);
 
 /*
@@ -173,6 +180,9 @@ void imap_shared_free(struct session_host *h);
  */
 void session_ended(struct session *s, enum session_end how, const char *text,
 		   const char *stats);
+
+/* Another session of this account and service is there. */
+bool session_has_sibling(const struct session *s);
 
 /* A log line with mail_log_prefix before it. */
 void session_log(const struct session *s, enum log_level level,

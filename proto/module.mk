@@ -24,7 +24,7 @@ proto_SRC += proto/mime_kept.c
 proto_SRC += proto/transfer.c proto/rfc2047.c proto/textsearch.c
 proto_SRC += proto/message_fields.c proto/imap_write.c
 
-proto_SRC += proto/lmtp_parse.c
+proto_SRC += proto/lmtp_parse.c proto/pop3_parse.c
 
 # Names, dates, charsets.
 proto_SRC += proto/mutf7.c proto/mailbox_name.c proto/date.c proto/charset.c

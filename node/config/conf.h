@@ -171,6 +171,7 @@ size_t conf_tls_names(const struct conf *c, struct arena *a,
 
 enum conf_purpose {
 	CONF_FOR_IMAP,
+	CONF_FOR_POP3,
 	CONF_FOR_LMTP,
 	CONF_FOR_LINK,		/* inet_listener of service doveadm */
 	CONF_FOR_ADMIN,		/* doveadm-server */

@@ -1,6 +1,7 @@
 /* Treatment of settings whose value needs a look of its own. */
 
 #include "node/config/conf_int.h"
+#include "node/config/conf_vars.h"
 #include "node/base/cleanup.h"
 
 #include <strings.h>
@@ -331,6 +332,17 @@ static void check_uidl(struct conf_checking *k, const struct conf_entry *x)
 		if (*p)
 			p++;
 	}
+	if (!conf_vars_used(x->text, 'u', "uid") &&
+	    !conf_vars_used(x->text, 'g', "guid"))
+		conf_refuse(k, x,
+			    "pop3_uidl_format: without %%u or %%g all messages "
+			    "would have one UIDL");
+	for (const char *p = x->text; *p; p++)
+		if (*p <= ' ' || *p > '~') {
+			conf_refuse(k, x, "pop3_uidl_format: a UIDL may hold "
+				    "no blanks (RFC 1939)");
+			break;
+		}
 }
 
 static void check_verbose_passwords(struct conf_checking *k,

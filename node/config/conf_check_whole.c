@@ -81,10 +81,6 @@ static void check_protocols(struct conf_checking *k)
 	struct conf *c = k->c;
 	const struct conf_entry *x = conf_layer_get(c, 0, "protocols");
 
-	if (conf_has_word(c, NULL, "protocols", "pop3"))
-		conf_remark(k, CONF_NOTE, x,
-			    "protocols: pop3 is not in this build (comes with "
-			    "protocols): no port is opened");
 	if (conf_has_word(c, NULL, "protocols", "sieve"))
 		conf_remark(k, CONF_NOTE, x,
 			    "protocols: sieve is not in this build (comes "

@@ -181,6 +181,8 @@ bool conf_service_purpose(const char *service, const char *path, bool inet,
 {
 	if (strcmp(service, "imap-login") == 0 && inet)
 		*out = CONF_FOR_IMAP;
+	else if (strcmp(service, "pop3-login") == 0 && inet)
+		*out = CONF_FOR_POP3;
 	else if (strcmp(service, "lmtp") == 0)
 		*out = CONF_FOR_LMTP;
 	else if (strcmp(service, "doveadm") == 0)
@@ -369,7 +371,8 @@ int conf_listeners(const struct conf *c, struct arena *a,
 	static const struct {
 		const char *service, *protocol;
 	} built[] = {
-		{"imap-login", "imap"}, {"lmtp", "lmtp"}, {"doveadm", NULL},
+		{"imap-login", "imap"}, {"pop3-login", "pop3"},
+		{"lmtp", "lmtp"},	{"doveadm", NULL},
 		{"replicator", NULL},	{"auth", NULL},
 	};
 	struct listing l = {.c = c, .a = a, .e = e};

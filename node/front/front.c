@@ -247,7 +247,9 @@ struct front_conf *front_conf_new(struct role *r, struct conf *c,
 {
 	struct arena *a = arena_new(1024);
 	struct front_conf *fc = ARENA_NEW(a, struct front_conf);
-	uint64_t cap = conf_process_limit(c, "imap-login");
+	static const char *const services[LOGIN_SERVICES] = {
+		[LOGIN_IMAP] = "imap-login", [LOGIN_POP3] = "pop3-login",
+	};
 
 	fc->arena = a;
 	fc->refs = 1;
@@ -262,10 +264,14 @@ struct front_conf *front_conf_new(struct role *r, struct conf *c,
 	fc->mechanisms = upper_words(a, conf_str(c, NULL, "auth_mechanisms"));
 	fc->greeting = arena_strdup(a, conf_str(c, NULL, "login_greeting"));
 	fc->hostname = arena_strdup(a, own_hostname(a, c));
-	fc->unauth_max = (cap ? cap : FRONT_UNAUTH_DEFAULT) /
-			 (r->n_front ? r->n_front : 1);
-	if (fc->unauth_max == 0)
-		fc->unauth_max = 1;
+	for (size_t i = 0; i < LOGIN_SERVICES; i++) {
+		uint64_t cap = conf_process_limit(c, services[i]);
+
+		fc->unauth_max[i] = (cap ? cap : FRONT_UNAUTH_DEFAULT) /
+				    (r->n_front ? r->n_front : 1);
+		if (fc->unauth_max[i] == 0)
+			fc->unauth_max[i] = 1;
+	}
 	return fc;
 }
 
@@ -338,7 +344,10 @@ static void on_accept(void *arg, unsigned events)
 		if (l->purpose == CONF_FOR_LMTP)
 			lmtp_accept(f, f->conf, fd, l->tls);
 		else
-			login_accept(f, f->conf, &login_imap, fd, l->tls);
+			login_accept(f, f->conf,
+				     l->purpose == CONF_FOR_POP3 ? &login_pop3
+								 : &login_imap,
+				     fd, l->tls);
 	}
 }
 

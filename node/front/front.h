@@ -8,7 +8,7 @@
  *
  *   front.c     life, listeners, channels, questions to the other roles
  *   login.c     a connection before login      login_auth.c who it is
- *   login_imap.c  its dialog in IMAP
+ *   login_imap.c  its dialog in IMAP         login_pop3.c  in POP3
  *   login_log.c log lines that log readers know      relay.c  TLS after login
  *   lmtp.c      LMTP dialog                          lmtp_mail.c transactions
  */
@@ -30,6 +30,9 @@ struct loop_io;
 struct loop_timer;
 struct front;
 
+/* Protocols with a login: what is counted for each of them. */
+enum login_service { LOGIN_IMAP, LOGIN_POP3, LOGIN_SERVICES };
+
 /* Values of the configuration that every connection needs. */
 struct front_conf {
 	unsigned refs;
@@ -37,7 +40,7 @@ struct front_conf {
 	struct tls_ctx *tls;		/* NULL: ssl = no, or no certificate */
 	bool ssl_required, plaintext_disabled;
 	uint64_t failure_delay_usec;
-	size_t unauth_max;		/* for this process */
+	size_t unauth_max[LOGIN_SERVICES];	/* for this process */
 	const char *mechanisms;		/* "PLAIN LOGIN" */
 	char *greeting, *hostname;
 	struct arena *arena;
@@ -74,7 +77,7 @@ struct front {
 	struct list waiting;		/* questions to a role that is away */
 	uint64_t last_id;
 	struct list logins, lmtps, relays;
-	size_t n_logins, n_lmtps;
+	size_t n_logins[LOGIN_SERVICES], n_lmtps;
 	uint64_t refused_usec;		/* a refused MTA was last logged */
 	bool accepting, draining, stopped;
 };

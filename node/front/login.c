@@ -13,7 +13,7 @@
 void login_free(struct login *l)
 {
 	list_remove(&l->node);
-	l->front->n_logins--;
+	l->front->n_logins[l->dialog->kind]--;
 	if (l->req)
 		front_req_say(l->req, l->state == LOGIN_ASKING
 					      ? IPC_LOGIN_CANCEL
@@ -178,7 +178,7 @@ void login_accept(struct front *f, struct front_conf *c,
 	struct err e = ERR_NONE;
 	struct login *l;
 
-	if (f->n_logins >= c->unauth_max || f->draining || (tls && !c->tls)) {
+	if (f->n_logins[d->kind] >= c->unauth_max[d->kind] || f->draining || (tls && !c->tls)) {
 		if (!tls)
 			(void)!write(fd, d->busy, strlen(d->busy));
 		close(fd);
@@ -195,7 +195,7 @@ void login_accept(struct front *f, struct front_conf *c,
 	l->secured = front_secured(c, &l->addr, false);
 	front_session_id(f, l->sid);
 	list_append(&f->logins, &l->node);
-	f->n_logins++;
+	f->n_logins[d->kind]++;
 	l->stream = stream_new(f->role->loop, fd, LOGIN_IN_MAX, LOGIN_OUT_MAX,
 			       &login_ops, l);
 	l->timer = loop_timer_new(f->role->loop, LOGIN_TIMEOUT_USEC, on_timer,

@@ -8,7 +8,7 @@
  *   login.c       life: input, output, time-outs, end
  *   login_auth.c  who is it, who serves the account, passing the socket on
  *   login_log.c   lines of the log
- *   login_imap.c  the dialog of IMAP
+ *   login_imap.c, login_pop3.c  the dialogs
  *
  *   READY ─ a login command ─────► AUTH ─► (SASL) ─► ASKING store ─► passed on
  *     ▲                             │ failure: after auth_failure_delay │
@@ -76,6 +76,7 @@ struct login;
 /* One protocol's dialog.  Calls without a result only say something; state
  * and the end are the core's. */
 struct login_dialog {
+	enum login_service kind;
 	const char *service;	/* "imap": for auth, store and limits */
 	const char *log_name;	/* "imap-login" */
 	const char *busy;	/* one whole line for a connection too many */
@@ -158,5 +159,7 @@ void login_log_end(struct login *l, const char *reason);
 
 /* login_imap.c */
 extern const struct login_dialog login_imap;
+/* login_pop3.c */
+extern const struct login_dialog login_pop3;
 
 #endif

@@ -307,7 +307,7 @@ static enum login_input imap_input(struct login *l)
 }
 
 const struct login_dialog login_imap = {
-	.service = "imap", .log_name = "imap-login",
+	.kind = LOGIN_IMAP, .service = "imap", .log_name = "imap-login",
 	.busy = "* BYE [UNAVAILABLE] Too many connections, try again later."
 		"\r\n",
 	.init = imap_init, .fini = imap_fini, .greet = imap_greet,

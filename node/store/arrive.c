@@ -266,7 +266,8 @@ static void start_session(struct beginning *b)
 	struct err e = ERR_NONE;
 
 	s->leftover = slice_of(b->left, b->left_n);
-	if (imap_session_start(s, &e) < 0) {
+	if ((strcmp(s->service, "pop3") == 0 ? pop3_session_start(s, &e)
+					     : imap_session_start(s, &e)) < 0) {
 		session_log(s, LOG_ERR, "session_not_started", "%s", e.op);
 		s->fd = -1;
 		sessions_drop(s);

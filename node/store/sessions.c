@@ -113,6 +113,21 @@ void session_ended(struct session *s, enum session_end how, const char *text,
 	free_session(s);
 }
 
+bool session_has_sibling(const struct session *s)
+{
+	const struct list *all = &node_of(s)->sessions;
+
+	for (const struct list *i = all->next; i != all; i = i->next) {
+		const struct session *o = CONTAINER_OF(i, struct session,
+						       node);
+
+		if (o != s && o->account == s->account &&
+		    strcmp(o->service, s->service) == 0)
+			return true;
+	}
+	return false;
+}
+
 void session_log(const struct session *s, enum log_level level,
 		 const char *event, const char *fmt, ...)
 {
@@ -136,7 +151,10 @@ void session_log(const struct session *s, enum log_level level,
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	buf_init(&b, 8192);
-	if (conf_expand(s->conf->mail_log_prefix, &v, 0, &b, NULL) < 0) {
+	if (conf_expand(strcmp(s->service, "pop3") == 0
+				? s->conf->pop3_log_prefix
+				: s->conf->mail_log_prefix,
+			&v, 0, &b, NULL) < 0) {
 		buf_reset(&b);
 		buf_printf(&b, "%s(%s): ", s->service, s->user);
 	}

@@ -94,6 +94,7 @@ struct session_conf *store_conf_new(struct role *r, struct conf *c,
 				    struct err *e)
 {
 	struct conf_ctx ctx = {.protocol = "imap"};
+	struct conf_ctx pop3 = {.protocol = "pop3"};
 	struct arena *a = arena_new(4096);
 	struct store_conf *sc = ARENA_NEW(a, struct store_conf);
 	struct session_conf *p = &sc->pub;
@@ -126,6 +127,11 @@ struct session_conf *store_conf_new(struct role *r, struct conf *c,
 	p->imap_max_line_length =
 		(size_t)conf_size(c, &ctx, "imap_max_line_length");
 	p->imap_literal_minus = conf_bool(c, &ctx, "imap_literal_minus");
+	p->pop3_log_prefix = conf_str(c, &pop3, "mail_log_prefix");
+	p->pop3_logout_format = conf_str(c, &pop3, "pop3_logout_format");
+	p->pop3_uidl_format = conf_str(c, &pop3, "pop3_uidl_format");
+	p->pop3_lock_session = conf_bool(c, &pop3, "pop3_lock_session");
+	p->pop3_no_flag_updates = conf_bool(c, &pop3, "pop3_no_flag_updates");
 	p->mail_max_keyword_length =
 		(unsigned)conf_u64(c, &ctx, "mail_max_keyword_length");
 	return p;

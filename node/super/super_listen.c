@@ -22,6 +22,7 @@ bool super_listener_for(const struct listener *l, enum ipc_role kind)
 {
 	switch (l->conf.purpose) {
 	case CONF_FOR_IMAP:
+	case CONF_FOR_POP3:
 	case CONF_FOR_LMTP:
 		return kind == ROLE_FRONT;
 	case CONF_FOR_LINK:

@@ -78,7 +78,8 @@ class Node:
     def __init__(self, test, name, dir, host='127.0.0.1', ports=None, netns=None, link_host=None):
         self.test, self.name, self.dir, self.host, self.netns = test, name, dir, host, netns
         self.link_host = link_host or host  # where the partner finds it
-        self.imap, self.imaps, self.lmtp, self.link = ports or free_ports(4)
+        self.imap, self.imaps, self.lmtp, self.link = (ports or free_ports(4))[:4]
+        self.pop3, self.pop3s = free_ports(2)  # listen with settings['protocols'] = '… pop3'
         self.partner = None
         self.program = os.path.join(BUILD, 'duetd')
         self.proc = None
@@ -124,6 +125,7 @@ class Node:
         lines += ['passdb {', '  driver = passwd-file', '  args = %s/users' % self.test.dir, '}',
                   'userdb {', '  driver = static', '  args = home=%s/%%n' % self.mail, '}']
         for service, listeners in (('imap-login', (('imap', self.imap), ('imaps', self.imaps))),
+                                   ('pop3-login', (('pop3', self.pop3), ('pop3s', self.pop3s))),
                                    ('lmtp', (('lmtp', self.lmtp),))):
             lines.append('service %s {' % service)
             for name, port in listeners:

@@ -2,6 +2,7 @@
 e2e_TESTS += tests/e2e/10-single-node.py
 e2e_TESTS += tests/e2e/20-imap-clients.py
 e2e_TESTS += tests/e2e/22-imap-dovecot.py
+e2e_TESTS += tests/e2e/24-pop3.py
 e2e_TESTS += tests/e2e/25-operations.py
 e2e_TESTS += tests/e2e/26-systemd.py
 e2e_TESTS += tests/e2e/30-pair.py

@@ -4,6 +4,7 @@ fuzz_TARGETS += tests/fuzz/fuzz_record
 fuzz_TARGETS += tests/fuzz/fuzz_imap tests/fuzz/fuzz_mime tests/fuzz/fuzz_lmtp
 fuzz_TARGETS += tests/fuzz/fuzz_mutf7 tests/fuzz/fuzz_address
 fuzz_TARGETS += tests/fuzz/fuzz_date tests/fuzz/fuzz_text
+fuzz_TARGETS += tests/fuzz/fuzz_pop3
 # The envelope of IPC and link.
 fuzz_TARGETS += tests/fuzz/fuzz_ipc
 # Files of users, and what an MTA asks.

@@ -57,6 +57,10 @@ static void default_listeners(void)
 			      "imap-login imap :: 143\n"
 			      "imap-login imaps 0.0.0.0 993 ssl\n"
 			      "imap-login imaps :: 993 ssl\n"
+			      "pop3-login pop3 0.0.0.0 110\n"
+			      "pop3-login pop3 :: 110\n"
+			      "pop3-login pop3s 0.0.0.0 995 ssl\n"
+			      "pop3-login pop3s :: 995 ssl\n"
 			      "lmtp /run/duet/lmtp 0666\n" SOCKETS);
 }
 
@@ -65,20 +69,23 @@ static void protocols_left_out_open_nothing(void)
 	claim_listeners(BASE "protocols = lmtp\n",
 			"lmtp /run/duet/lmtp 0666\n" SOCKETS);
 	claim_listeners(BASE "protocols = none\n", SOCKETS);
-	claim_listeners(BASE "protocols = pop3\n", SOCKETS);
+	claim_listeners(BASE "protocols = pop3\nlisten = 127.0.0.1\n",
+			"pop3-login pop3 127.0.0.1 110\n"
+			"pop3-login pop3s 127.0.0.1 995 ssl\n" SOCKETS);
 }
 
 static void ssl_no_opens_no_tls_port(void)
 {
 	claim_listeners(BASE "ssl = no\nlisten = 127.0.0.1\n",
 			"imap-login imap 127.0.0.1 143\n"
+			"pop3-login pop3 127.0.0.1 110\n"
 			"lmtp /run/duet/lmtp 0666\n" SOCKETS);
 }
 
 static void listeners_follow_their_settings(void)
 {
 	claim_listeners(
-		BASE "listen = 127.0.0.1 [::1]\n"
+		BASE "listen = 127.0.0.1 [::1]\nprotocols = imap lmtp\n"
 		     "service imap-login {\n"
 		     " inet_listener imap {\n  port = 0\n }\n"
 		     " inet_listener imaps {\n  address = 192.0.2.1\n }\n"
@@ -143,7 +150,9 @@ static void purposes_are_told_apart(void)
 	CU_NEED(conf_listeners(c, a, &v, &n, &e) == 0);
 	for (size_t i = 0; i < n; i++) {
 		if (!v[i].is_unix) {
-			CU_EQ_INT(v[i].purpose, CONF_FOR_IMAP);
+			CU_EQ_INT(v[i].purpose,
+				  strcmp(v[i].service, "imap-login") == 0
+					  ? CONF_FOR_IMAP : CONF_FOR_POP3);
 			continue;
 		}
 		if (strstr(v[i].path, "-userdb") || strstr(v[i].path, "-mast"))

@@ -100,6 +100,9 @@ static const struct {
 	{NS "}\nnamespace b {\n prefix = b.\n separator = .\n}\n",
 	 "the same separator"},
 	{"pop3_uidl_format = %f\n", "download all mail again"},
+	{"pop3_uidl_format = %m\n", "download all mail again"},
+	{"pop3_uidl_format = %v\n", "all messages would have one UIDL"},
+	{"pop3_uidl_format = %u %v\n", "may hold no blanks"},
 	/* TLS */
 	{"ssl_cert = /x.pem\nssl_key = </dev/null\n",
 	 "ssl_cert: the value is not read from a file; write ssl_cert = "
@@ -171,8 +174,6 @@ static const struct {
 	enum conf_severity severity;
 	const char *part;
 } notes[] = {
-	{"protocols = imap pop3\n", CONF_NOTE, "pop3 is not in this build"},
-	{"", CONF_NOTE, "pop3 is not in this build"},
 	{"protocols = imap sieve\n", CONF_NOTE, "sieve is not in this build"},
 	{"", CONF_WARNING, "mail_location is not set"},
 	{"", CONF_WARNING, "ssl_cert is not set"},
@@ -194,8 +195,6 @@ static const struct {
 	 "caps sessions of imap"},
 	{"service dict {\n unix_listener dict {\n  mode = 0666\n }\n}\n",
 	 CONF_NOTE, "service dict comes with protocols"},
-	{"service pop3-login {\n inet_listener pop3 {\n  port = 1110\n }\n}\n",
-	 CONF_NOTE, "service pop3-login comes with protocols"},
 	{"service auth {\n inet_listener {\n  port = 12345\n }\n}\n",
 	 CONF_WARNING, "over TCP is not in this build"},
 	{"service foo {\n}\n", CONF_NOTE, "service foo: not known to Duet"},

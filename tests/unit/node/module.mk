@@ -9,3 +9,5 @@ unit_TESTS += tests/unit/node/test_trace
 unit_TESTS += tests/unit/node/test_proxy tests/unit/node/test_login_moved
 # Settings of a real store.
 unit_TESTS += tests/unit/node/test_store_settings
+# What POP3 clients know messages by.
+unit_TESTS += tests/unit/node/test_pop3_uidl
