@@ -437,9 +437,12 @@ static void told_ok(struct sop *o)
 			t->acked = true;
 			break;
 		case W_FLAGS:
-			/* Only if nothing else changed it meanwhile. */
+			/* Only if nothing else changed it meanwhile.  What had
+			 * no effect left no record: with a second holder, the
+			 * other one's change is not ordered against it. */
 			t->flag_known = !t->copied && t->flag_op == o->id &&
-					t->flag_flying == 1;
+					t->flag_flying == 1 &&
+					(o->w.modseq || s->rule_kept);
 			t->flag = o->flag;
 			break;
 		case W_EXPUNGE:
