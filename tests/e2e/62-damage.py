@@ -3,6 +3,7 @@
 import glob
 import imaplib
 import os
+import re
 import smtplib
 import subprocess
 
@@ -31,7 +32,7 @@ def shown(n, user):
     validity = c.response('UIDVALIDITY')[1]
     rows = c.uid('FETCH', '1:*', '(UID FLAGS RFC822.SIZE)')[1]
     c.logout()
-    return validity, sorted(r.replace(b'\\Recent', b'').replace(b'( ', b'(') for r in rows if r)
+    return validity, sorted(re.sub(rb' ?\\Recent', b'', r).replace(b'( ', b'(') for r in rows if r)
 
 
 def flip(path, offset):
